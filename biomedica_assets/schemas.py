@@ -1,0 +1,484 @@
+"""Every table's columns: name, type, unit, meaning, source. The one authority on what a table holds.
+
+Parquet files, asset column schemas, DuckDB views, JSON Schema and the generated part of `docs/tables.md`
+all come from here. What does not belong here: how rows are made (`jats/`, `pmc/`, `images/`, `ingest/`)
+and where they are stored (`store/`).
+
+Conventions
+-----------
+* A row is a plain ``dict`` keyed by column name; a missing key is null. `rows_to_table` refuses unknown keys.
+* Text offsets are 0-based, half-open, in Unicode code points of the text they refer to.
+* Ids: ``article_id`` = ``PMC11370360.1`` (PMCID + version); ``figure_id`` = ``<article_id>/<xml id>``;
+  ``image_id`` = ``<figure_id>/<n>``; ``paragraph_id`` = ``<article_id>/p<ordinal>``.
+* Null is null: never an empty string, never the text "None".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+"""Raised whenever a column is added, removed or changes meaning; recorded in every chunk manifest."""
+
+Row = dict[str, Any]
+"""One row of a table, keyed by column name (see the tables below)."""
+
+_TEXT = pa.string()
+_INT = pa.int64()
+_BOOL = pa.bool_()
+_TEXTS = pa.list_(pa.string())
+
+
+def _structs(**fields: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.struct([pa.field(name, kind) for name, kind in fields.items()]))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. ``unit`` is e.g. "bytes" or "pixels"; ``source`` names the element or field it comes from."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    source: str = ""
+    unit: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its columns and the columns that identify a row within a chunk."""
+
+    name: str
+    meaning: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema, meanings as field metadata."""
+        return pa.schema(
+            [
+                pa.field(c.name, c.type, nullable=not c.required, metadata={"description": c.meaning})
+                for c in self.columns
+            ]
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.columns)
+
+
+_CHUNK = Column("chunk", _TEXT, "chunk that holds the row; joins are on (chunk, id)", "file list", required=True)
+_ARTICLE_ID = Column(
+    "article_id", _TEXT, "article version: PMCID, a dot, version number", "article-id[@pub-id-type='pmcid-ver']"
+)
+_ARTICLE_KEY = (_CHUNK, Column(_ARTICLE_ID.name, _TEXT, _ARTICLE_ID.meaning, _ARTICLE_ID.source, required=True))
+_FIGURE_ID = Column("figure_id", _TEXT, "figure: article_id, a slash, the escaped XML id", "fig/@id", required=True)
+_LICENCE_COLUMNS = (
+    Column("licence_code", _TEXT, "licence as PMC spells it, e.g. 'CC BY-NC'", "licence URL or text"),
+    Column("licence_version", _TEXT, "Creative Commons version, e.g. '4.0'", "licence URL"),
+    Column("licence_url", _TEXT, "licence URL as written", "license/@xlink:href, ali:license_ref"),
+)
+
+FILE_LIST = Table(
+    "file_list",
+    "What one release adds, changes, removes or retries against all releases before it, cut into chunks.",
+    ("chunk", "listed_id"),
+    (
+        _CHUNK,
+        Column("action", _TEXT, "add, change, remove or retry", required=True),
+        Column("listed_id", _TEXT, "article version as the release lists it", "inventory key", required=True),
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("version", _INT, "version number", required=True),
+        Column("etag", _TEXT, "opaque change token of the release; null for remove", "inventory ETag"),
+        Column("last_modified", _TEXT, "as the release writes it, ISO 8601", "inventory LastModifiedDate"),
+        Column("location", _TEXT, "path of the package; null in the cloud layout", "oa_file_list File"),
+        Column("prior_chunk", _TEXT, "chunk of the newest earlier row of this version; null when there is none"),
+        Column("attempts", _INT, "how often this state was tried before (retry rows)", required=True),
+    ),
+)
+
+VERSIONS = Table(
+    "versions",
+    "What became of every row of the file list.",
+    ("listed_id",),
+    (
+        _CHUNK,
+        Column("listed_id", _TEXT, "article version as the release lists it", "file list", required=True),
+        Column(
+            "article_id", _TEXT, "article version by its own XML; equals listed_id but in old packages", required=True
+        ),
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("version", _INT, "version number", required=True),
+        Column("action", _TEXT, "add, change, remove or retry", "file list", required=True),
+        Column(
+            "outcome",
+            _TEXT,
+            "collected, gated:<reason>, retracted, removed, absent, out_of_scope, superseded or failed",
+            required=True,
+        ),
+        Column("reason", _TEXT, "why, in words, when not collected"),
+        Column("listed_etag", _TEXT, "change token in the file list", "inventory ETag"),
+        Column("etag", _TEXT, "change token of what was actually fetched", "HTTP ETag of the metadata JSON"),
+        Column("pmid", _INT, "PubMed id", "metadata JSON pmid"),
+        Column("doi", _TEXT, "DOI", "metadata JSON doi"),
+        Column("licence_code", _TEXT, "licence code as PMC serves it", "metadata JSON license_code"),
+        Column("licence_group", _TEXT, "commercial, noncommercial or other (NLM's grouping)", "licence_code"),
+        Column("is_open_access", _BOOL, "belongs to the OA Subset", "metadata JSON is_pmc_openaccess"),
+        Column("is_manuscript", _BOOL, "author manuscript", "metadata JSON is_manuscript"),
+        Column("is_historical_ocr", _BOOL, "scanned back issue", "metadata JSON is_historical_ocr"),
+        Column("is_retracted", _BOOL, "PMC marks the version as retracted", "metadata JSON is_retracted"),
+        Column("citation", _TEXT, "NLM short citation", "metadata JSON citation"),
+        Column("xml_md5", _TEXT, "MD5 of the XML, 32 hex digits", "md5 in xml_url"),
+    ),
+)
+
+OBJECTS = Table(
+    "objects",
+    "Every media entry of every collected version, and every graphic its XML names.",
+    ("article_id", "file_name"),
+    (
+        *_ARTICLE_KEY,
+        Column("file_name", _TEXT, "name within the article version", "media_urls, graphic/@xlink:href", required=True),
+        Column("key", _TEXT, "object key or archive member; null when the release has no such file"),
+        Column("md5", _TEXT, "MD5 as the release states it, else of the bytes read", "md5 in media_urls"),
+        Column("bytes", _INT, "size; null when not fetched", unit="bytes"),
+        Column(
+            "object_class",
+            _TEXT,
+            "figure, rendition, thumbnail, formula, table, inline, supplement, media or unreferenced",
+            "element that names the file",
+            required=True,
+        ),
+        Column("collected", _BOOL, "true when its bytes are in a shard", required=True),
+        Column("reason", _TEXT, "why not collected; null when collected"),
+    ),
+)
+
+ARTICLES = Table(
+    "articles",
+    "One row per collected article version.",
+    ("article_id",),
+    (
+        *_ARTICLE_KEY,
+        Column("pmcid", _INT, "number of the PMCID", "article-id pmcid, pmc", required=True),
+        Column("version", _INT, "version number", "article-id pmcid-ver", required=True),
+        Column("pmid", _INT, "PubMed id", "article-id pmid"),
+        Column("doi", _TEXT, "DOI", "article-id doi"),
+        Column("publisher_id", _TEXT, "publisher's id", "article-id publisher-id"),
+        Column("manuscript_id", _TEXT, "manuscript id, e.g. NIHMS123", "article-id manuscript"),
+        *_LICENCE_COLUMNS,
+        Column("licence_group", _TEXT, "commercial, noncommercial or other", "licence_code"),
+        Column("licence_reason", _TEXT, "how licence_code and licence_group were decided"),
+        Column("licence_text", _TEXT, "licence statement in words", "license-p"),
+        Column("copyright", _TEXT, "copyright statement", "copyright-statement"),
+        Column("article_type", _TEXT, "e.g. research-article", "article/@article-type"),
+        Column("language", _TEXT, "main language, as written, e.g. 'en'", "article/@xml:lang"),
+        Column("title", _TEXT, "plain text", "article-title"),
+        Column("subtitle", _TEXT, "plain text", "subtitle"),
+        Column("translated_titles", _structs(language=_TEXT, title=_TEXT), "titles in other languages", "trans-title"),
+        Column("abstract", _TEXT, "main abstract, plain text, parts joined by blank lines", "abstract"),
+        Column(
+            "abstract_parts",
+            _structs(kind=_TEXT, language=_TEXT, title=_TEXT, text=_TEXT),
+            "all abstracts, section by section; kind is 'main' or @abstract-type",
+            "abstract, trans-abstract",
+        ),
+        Column("journal", _TEXT, "full title", "journal-title"),
+        Column("journal_abbreviation", _TEXT, "NLM or ISO abbreviation", "journal-id nlm-ta, iso-abbrev"),
+        Column("issns", _structs(type=_TEXT, issn=_TEXT), "ISSNs with type (ppub, epub, linking)", "issn"),
+        Column("publisher", _TEXT, "publisher name", "publisher-name"),
+        Column("volume", _TEXT, "volume", "volume"),
+        Column("issue", _TEXT, "issue", "issue"),
+        Column("first_page", _TEXT, "first page", "fpage"),
+        Column("last_page", _TEXT, "last page", "lpage"),
+        Column("elocation_id", _TEXT, "electronic location", "elocation-id"),
+        Column(
+            "authors",
+            _structs(name=_TEXT, surname=_TEXT, given_names=_TEXT, orcid=_TEXT, collective=_BOOL, affiliations=_TEXTS),
+            "authors in order; collective is true for a group's name",
+            "contrib[@contrib-type='author']",
+        ),
+        Column(
+            "dates",
+            _structs(type=_TEXT, date=_TEXT, precision=_TEXT),
+            "every date: ISO 8601 cut to its precision (year, month, day); seasons kept as month precision null",
+            "pub-date, history/date",
+        ),
+        Column("publication_date", _TEXT, "earliest publication date, ISO 8601 cut to its precision", "pub-date"),
+        Column("publication_year", _INT, "year of publication_date", "pub-date"),
+        Column("keywords", _structs(group=_TEXT, language=_TEXT, keyword=_TEXT), "all keyword groups", "kwd-group"),
+        Column("subjects", _structs(group=_TEXT, subject=_TEXT), "subjects; nested ones after ' / '", "subj-group"),
+        Column("funding", _structs(funder=_TEXT, funder_id=_TEXT, award_ids=_TEXTS), "funding sources", "award-group"),
+        Column(
+            "related_articles", _structs(type=_TEXT, id_type=_TEXT, id=_TEXT), "related articles", "related-article"
+        ),
+        Column("citation", _TEXT, "NLM short citation; from the XML's parts when PMC gives none", "metadata JSON"),
+        Column("n_figures", _INT, "rows in figures"),
+        Column("n_paragraphs", _INT, "rows in paragraphs"),
+        Column("n_mentions", _INT, "rows in mentions"),
+        Column("n_tables", _INT, "table-wrap elements", "table-wrap"),
+        Column("n_references", _INT, "reference list entries", "ref"),
+        Column("n_characters", _INT, "characters of all paragraphs", unit="code points"),
+        Column("root", _TEXT, "element the article was found in: article, pmc-articleset, OAI-PMH ..."),
+        Column("dtd_version", _TEXT, "JATS or NLM version as written", "article/@dtd-version"),
+        Column("source_key", _TEXT, "object key or package member of the XML"),
+        Column("source_md5", _TEXT, "MD5 of the XML bytes parsed"),
+        Column("source_etag", _TEXT, "change token of the state parsed"),
+        Column("parser_version", _TEXT, "version of jats/ that made the article's rows"),
+    ),
+)
+
+PARAGRAPHS = Table(
+    "paragraphs",
+    "Text blocks in document order: every paragraph, and any other block that mentions a figure.",
+    ("paragraph_id",),
+    (
+        *_ARTICLE_KEY,
+        Column("paragraph_id", _TEXT, "article_id, '/p', ordinal", required=True),
+        Column("ordinal", _INT, "0-based position in the article", required=True),
+        Column(
+            "kind",
+            _TEXT,
+            "p, title, caption, table_cell, footnote, list_item, abstract or other",
+            "element that holds the text",
+            required=True,
+        ),
+        Column("section_path", _TEXTS, "titles of the enclosing sections, outermost first", "sec/title"),
+        Column("section_type", _TEXT, "type of the innermost typed section, e.g. 'methods'", "sec/@sec-type"),
+        Column("text", _TEXT, "plain text, white space collapsed", required=True),
+        Column(
+            "citations",
+            _structs(start=_INT, end=_INT, rids=_TEXTS),
+            "bibliography citation markers by offset into text",
+            "xref[@ref-type='bibr']",
+        ),
+    ),
+)
+
+FIGURES = Table(
+    "figures",
+    "Every <fig>, and every other captioned holder of a graphic.",
+    ("figure_id",),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("xml_id", _TEXT, "id as written; null when missing", "fig/@id"),
+        Column(
+            "kind",
+            _TEXT,
+            "fig, fig_group, group_member, nested, table, scheme, chemical, box, supplementary, "
+            "graphical_abstract, video or other",
+            "element and place",
+            required=True,
+        ),
+        Column("ordinal", _INT, "0-based position among the article's figures, document order", required=True),
+        Column("label", _TEXT, "e.g. 'Figure 2'", "fig/label"),
+        Column("group_id", _TEXT, "figure_id of the enclosing fig-group", "fig-group"),
+        Column("parent_id", _TEXT, "figure_id of the figure that encloses this one", "fig/fig"),
+        Column("sub_article", _TEXT, "type of the enclosing sub-article or response", "sub-article/@article-type"),
+        Column("place", _TEXT, "front, abstract, body, back, appendix, floats or sub_article", required=True),
+        Column("section_path", _TEXTS, "titles of the enclosing sections", "sec/title"),
+        Column("doi", _TEXT, "the figure's own DOI", "fig/object-id[@pub-id-type='doi']"),
+        Column("alt_text", _TEXT, "alternative text", "alt-text"),
+        Column("long_description", _TEXT, "long description", "long-desc"),
+        Column("attribution", _TEXT, "credit line", "attrib"),
+        Column("permissions", _TEXT, "the figure's own permissions in words", "fig/permissions, caption credit"),
+        Column("copyright", _TEXT, "the figure's own copyright statement", "fig/permissions/copyright-statement"),
+        *_LICENCE_COLUMNS,
+        Column("third_party_notice", _TEXT, "words that say the figure comes from or belongs to somebody else"),
+        Column("n_graphics", _INT, "distinct graphics, renditions of one graphic counted once", required=True),
+    ),
+)
+
+CAPTIONS = Table(
+    "captions",
+    "One row per figure that has a caption of its own or of its group.",
+    ("figure_id",),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("title", _TEXT, "caption title, plain text", "caption/title"),
+        Column("paragraphs", _TEXTS, "caption paragraphs and list items, plain text", "caption/p"),
+        Column("text", _TEXT, "title and paragraphs joined by one space: what a careful reader would type"),
+        Column("group_caption", _TEXT, "text of the enclosing fig-group's caption", "fig-group/caption"),
+        Column("language", _TEXT, "language when the caption states one", "caption/@xml:lang"),
+        Column(
+            "rich",
+            _structs(start=_INT, end=_INT, style=_TEXT),
+            "markup by offset into text: italic, bold, sup, sub, sc, underline ...",
+        ),
+        Column("math", _structs(start=_INT, end=_INT, tex=_TEXT), "formulas by offset into text", "tex-math, mml:math"),
+        Column(
+            "sub_captions",
+            _structs(panel=_TEXT, text=_TEXT, start=_INT, end=_INT),
+            "text of each lettered panel by offset into text",
+        ),
+    ),
+)
+
+MENTIONS = Table(
+    "mentions",
+    "One row per figure per citation of it in the text.",
+    ("figure_id", "paragraph_id", "start", "ordinal"),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("paragraph_id", _TEXT, "paragraph that holds the citation", required=True),
+        Column("ordinal", _INT, "0-based position among the article's mentions, document order", required=True),
+        Column("start", _INT, "offset of the surface text in the paragraph", required=True),
+        Column("end", _INT, "offset behind the surface text", required=True),
+        Column("text", _TEXT, "surface text: the xref's, with panel letters that follow it", required=True),
+        Column("panels", _TEXTS, "panels named, upper case, ranges expanded: B, C, D; empty when none"),
+        Column("expanded", _BOOL, "true when the figure stands inside a written range", required=True),
+        Column("kind", _TEXT, "xref, or text when the figure is named without a link", required=True),
+        Column("rid", _TEXT, "id the link points at; null for kind text", "xref/@rid"),
+    ),
+)
+
+IMAGES = Table(
+    "images",
+    "One row per collected graphic file of a figure; its bytes are in an archive shard.",
+    ("image_id",),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("image_id", _TEXT, "figure_id, a slash, 1-based position within the figure", required=True),
+        Column("ordinal", _INT, "1-based position within the figure", required=True),
+        Column("href", _TEXT, "name as the XML writes it", "graphic/@xlink:href", required=True),
+        Column("file_name", _TEXT, "name within the article version", "media_urls"),
+        Column("key", _TEXT, "object key or package member"),
+        Column("media_type", _TEXT, "by magic bytes, e.g. image/jpeg"),
+        Column("width", _INT, "width", unit="pixels"),
+        Column("height", _INT, "height", unit="pixels"),
+        Column("mode", _TEXT, "colour mode: 1, L, P, RGB, CMYK ..."),
+        Column("frames", _INT, "pages or animation frames; null when not counted"),
+        Column("bytes", _INT, "size of the file", unit="bytes"),
+        Column("md5", _TEXT, "MD5 of the file, 32 hex digits"),
+        Column("sha256", _TEXT, "SHA-256 of the file, 64 hex digits"),
+        Column("perceptual_hash", _TEXT, "64-bit DCT hash, 16 hex digits; null when not decodable"),
+        *_LICENCE_COLUMNS,
+        Column("licence_group", _TEXT, "commercial, noncommercial or other"),
+        Column("licence_reason", _TEXT, "how the licence was decided"),
+        Column("third_party_notice", _TEXT, "words that say the image belongs to somebody else"),
+        Column("shard", _TEXT, "path of the archive shard below the store"),
+        Column("offset", _INT, "first byte of the sample in the shard", unit="bytes"),
+        Column("length", _INT, "length of the sample (all members with headers and padding)", unit="bytes"),
+        Column("image_offset", _INT, "first byte of the image file in the shard", unit="bytes"),
+        Column("sample_key", _TEXT, "WebDataset key of the sample"),
+    ),
+)
+
+FAILURES = Table(
+    "failures",
+    "Bad input, one row per problem; the rest of the article or chunk goes on.",
+    ("article_id", "object", "stage"),
+    (
+        *_ARTICLE_KEY,
+        Column("object", _TEXT, "object key, member or file the problem is about"),
+        Column("stage", _TEXT, "list, fetch, verify, parse, match, image or write", required=True),
+        Column("error", _TEXT, "class of the problem, e.g. ChecksumMismatch", required=True),
+        Column("message", _TEXT, "what happened, for a person"),
+        Column("transient", _BOOL, "true when another try may succeed", required=True),
+        Column("fatal", _BOOL, "true when the whole version failed because of it", required=True),
+    ),
+)
+
+SOURCES = Table(
+    "sources",
+    "XML and metadata JSON bytes as fetched: what a re-parse reads instead of the network.",
+    ("listed_id", "name"),
+    (
+        _CHUNK,
+        Column("listed_id", _TEXT, "article version as the release lists it", required=True),
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("version", _INT, "version number", required=True),
+        Column("name", _TEXT, "json or xml", required=True),
+        Column("key", _TEXT, "object key or package member", required=True),
+        Column("etag", _TEXT, "change token served with it"),
+        Column("md5", _TEXT, "MD5 of the bytes"),
+        Column("data", pa.large_binary(), "the bytes", required=True),
+    ),
+)
+
+CHUNK_TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        SOURCES,
+        VERSIONS,
+        OBJECTS,
+        ARTICLES,
+        PARAGRAPHS,
+        FIGURES,
+        CAPTIONS,
+        MENTIONS,
+        IMAGES,
+        FAILURES,
+    )
+}
+"""The tables that the chunk pass writes, in lineage order."""
+
+RECORD_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "objects", "failures")
+"""The tables to which one article's XML contributes rows (what `biomedica extract` prints)."""
+
+
+def rows_to_table(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Turn rows into an Arrow table of the table's schema; a missing key is null.
+
+    Raises:
+        KeyError: a row has a key that the table does not know.
+        pyarrow.ArrowInvalid: a value does not fit its column, or a required one is null.
+    """
+    names = set(table.names)
+    for row in rows:
+        if not row.keys() <= names:
+            raise KeyError(f"{table.name} has no column {sorted(row.keys() - names)}")
+    arrays = []
+    for column in table.columns:
+        array = pa.array([row.get(column.name) for row in rows], type=column.type)
+        if column.required and array.null_count:
+            raise pa.ArrowInvalid(f"{table.name}.{column.name} is required, but {array.null_count} rows have none")
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=table.arrow)
+
+
+def json_schema(table: Table) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of one row of the table."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": table.name,
+        "description": table.meaning,
+        "type": "object",
+        "additionalProperties": False,
+        "required": [c.name for c in table.columns if c.required],
+        "properties": {c.name: _json_type(c) for c in table.columns},
+    }
+
+
+def _json_type(column: Column) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": column.meaning + (f" ({column.unit})" if column.unit else "")}
+    kind = _json_of(column.type)
+    if not column.required:
+        kind = {"anyOf": [kind, {"type": "null"}]}
+    return {**described, **kind}
+
+
+def _json_of(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"type": "array", "items": {"anyOf": [_json_of(kind.value_type), {"type": "null"}]}}
+    if pa.types.is_struct(kind):
+        fields: Iterable[pa.Field] = (kind.field(i) for i in range(kind.num_fields))
+        return {
+            "type": "object",
+            "properties": {f.name: {"anyOf": [_json_of(f.type), {"type": "null"}]} for f in fields},
+        }
+    if pa.types.is_integer(kind):
+        return {"type": "integer"}
+    if pa.types.is_boolean(kind):
+        return {"type": "boolean"}
+    return {"type": "string"}
