@@ -115,7 +115,7 @@ def local_errors(path: str) -> Iterator[None]:
     """Local oddities as an object store would say it: a folder is not a file, nothing lies below a file."""
     try:
         yield
-    except (IsADirectoryError, NotADirectoryError) as error:
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
         raise FileNotFoundError(f"no such file: {path}") from error
 
 
@@ -233,7 +233,8 @@ class _Objects:
         if url.startswith("s3"):
             endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
             region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-            config |= {"region": region} | ({"endpoint": endpoint} if endpoint else {})
+            # single deletes: not every S3-compatible server knows the bulk request
+            config |= {"region": region, "disable_bulk_delete": True} | ({"endpoint": endpoint} if endpoint else {})
         if anonymous:
             config["skip_signature"] = True
         client, retry = _client(options, allow_http=(endpoint or "").startswith("http://"))
@@ -362,10 +363,11 @@ class _Fsspec:
         return Fetched(self._fs.cat_file(self._full(path)), etag.strip('"') if etag else None)
 
     def read_range(self, path: str, offset: int, length: int) -> bytes:
-        return self._fs.cat_file(self._full(path), start=offset, end=offset + length)
+        with local_errors(path):
+            return self._fs.cat_file(self._full(path), start=offset, end=offset + length)
 
     def stream(self, path: str, block: int) -> Iterator[bytes]:
-        with self._fs.open(self._full(path), "rb") as file:
+        with local_errors(path), self._fs.open(self._full(path), "rb") as file:
             while data := file.read(block):
                 yield data
 
