@@ -28,6 +28,8 @@ GROUP_BYTES = 16_000_000
 """Arrow bytes per row group: bounds the writer's memory, large enough for DuckDB to scan at full speed."""
 BLOB_GROUP_BYTES = 8_000_000
 """The same for tables with binary columns, so that one article is read back without reading many."""
+COMPRESSION_LEVEL = 1
+"""Of zstd. On JATS XML, level 3 takes 1.6 times the CPU of level 1 to save 7 % of a size that images dwarf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class TableWriter:
             self._out,
             table.arrow,
             compression="zstd",
-            compression_level=3,
+            compression_level=COMPRESSION_LEVEL,
             use_dictionary=keys,
             write_statistics=[c.name for c in table.columns if c.name not in self._blobs],
         )
