@@ -1,0 +1,161 @@
+"""The sample as a release: cloud layout in three dated states, package layout, and the marker of `ensure`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+import fsspec
+from lxml import etree
+
+from biomedica_assets.pmc.keys import format_object_url
+from biomedica_assets.pmc.writer import CloudWriter, Counts, Package, md5_hex, pack_packages
+from biomedica_assets.sample.articles import release_articles
+from biomedica_assets.sample.markup import JOURNALS, build
+from biomedica_assets.sample.model import Article
+from biomedica_assets.sample.pictures import Drawn, Picture, render, thumbnail
+from biomedica_assets.sample.supplements import pdf, supplement
+
+RELEASES = {1: date(2026, 11, 18), 2: date(2026, 11, 19), 3: date(2026, 11, 20)}
+"""Date of each state of the release."""
+
+LAYOUTS = ("cloud", "packages")
+MARKER = ".sample-{layout}-{number}"
+"""Written last, below the root: this state is complete. Its content is the package's version and what was written."""
+
+SAMPLE_VERSION = 1
+"""Raised whenever the bytes of the sample change, so that `ensure` writes it anew."""
+
+
+def write_release(url: str, number: int = 1, storage_options: dict[str, Any] | None = None) -> Counts:
+    """Write state ``number`` of the sample in the cloud layout; inventories of earlier states are kept.
+
+    Objects are replaced in place where their bytes differ; objects of removed versions are deleted.
+    """
+    writer = CloudWriter(url, RELEASES[number], rows_per_shard=40, storage_options=storage_options)
+    for article in release_articles(number):
+        fields = _json_fields(article)
+        if article.absent:
+            writer.list_only(article.article_id, fields)
+            continue
+        xml = build(article)
+        extra = {name: md5_hex(f"never stored: {name}".encode()) for name in article.missing}
+        urls = [format_object_url(writer.bucket, f"{article.article_id}/{n}", md5) for n, md5 in extra.items()]
+        writer.add(article.article_id, fields, xml, _text(article, xml), _media(article), missing=urls)
+    writer.remove_unlisted()
+    writer.finish()
+    return writer.counts
+
+
+def write_packages(url: str, number: int = 1, storage_options: dict[str, Any] | None = None) -> Counts:
+    """Write state ``number`` of the sample in the package layout: one package per PMCID that has one version to show.
+
+    Of several versions of a PMCID the highest is packed, as the old service had no versions. Author manuscripts
+    without a Creative Commons licence were never in packages.
+    """
+    newest = {a.pmcid: a for a in release_articles(number) if not a.absent and a.licence != "TDM"}
+    return pack_packages(url, (_package(a, number) for a in newest.values()), storage_options)
+
+
+def ensure(url: str, number: int = 1, layout: str = "cloud", storage_options: dict[str, Any] | None = None) -> bool:
+    """Write the sample unless this state is already complete at ``url``; true when something was written.
+
+    In the cloud layout the states before ``number`` are written first, so that a later one is a true successor.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {LAYOUTS}, not {layout!r}")
+    fs, root = fsspec.core.url_to_fs(url, **(storage_options or {}))
+    wrote = False
+    for state in range(1, number + 1) if layout == "cloud" else (number,):
+        marker = f"{root}/{MARKER.format(layout=layout, number=state)}"
+        if fs.exists(marker) and fs.cat_file(marker) == _marker(state):
+            continue
+        write = write_release if layout == "cloud" else write_packages
+        write(url, state, storage_options)
+        fs.pipe_file(marker, _marker(state))
+        wrote = True
+    return wrote
+
+
+def truth(number: int = 1) -> list[dict[str, Any]]:
+    """What every picture of a state shows: see `pictures.render`, with article_id added. Pictures are drawn for it."""
+    return [
+        {"article_id": a.article_id, **_draw(p, a.article_id).truth}
+        for a in release_articles(number)
+        for p in a.pictures
+    ]
+
+
+def expected(number: int = 1) -> dict[str, Article]:
+    """The definitions of a state by article_id: figures, captions, mentions, licence, outcome, written by hand."""
+    return {a.article_id: a for a in release_articles(number)}
+
+
+def _marker(number: int) -> bytes:
+    return f"sample {SAMPLE_VERSION} release {RELEASES[number]}\n".encode()
+
+
+@lru_cache(maxsize=8)
+def _draw(picture: Picture, owner: str) -> Drawn:
+    return render(picture, owner)
+
+
+def _media(article: Article) -> Iterator[tuple[str, bytes]]:
+    for picture in article.pictures:
+        yield picture.name, _draw(picture, article.article_id).data
+    for name in article.supplements:
+        yield name, supplement(name, article.article_id)
+    if article.pdf:
+        yield f"{article.article_id}.pdf", pdf(_plain(article.title))
+
+
+def _json_fields(a: Article) -> dict[str, Any]:
+    return {
+        "pmid": a.pmid_number,
+        "doi": a.doi_text,
+        "mid": f"NIHMS{a.pmcid % 10**6:07d}" if a.manuscript else None,
+        "title": _plain(a.title),
+        "citation": _citation(a),
+        "is_pmc_openaccess": a.open_access,
+        "is_manuscript": a.manuscript,
+        "is_historical_ocr": a.historical_ocr,
+        "is_retracted": a.retracted,
+        "license_code": a.licence,
+        **dict(a.fields),
+    }
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _citation(a: Article) -> str:
+    when = " ".join([str(a.date[0]), *([_MONTHS[a.date[1] - 1]] if len(a.date) > 1 else []), *map(str, a.date[2:])])
+    return f"{JOURNALS[a.journal].abbreviation}. {when}; {a.date[0] - 1990}:e{a.pmcid % 10**5}"
+
+
+def _plain(xml: str) -> str:
+    return " ".join("".join(etree.fromstring(f"<t>{xml}</t>").itertext()).split())
+
+
+def _text(article: Article, xml: bytes) -> str:
+    """The plain text object: header, a line of '=', then the paragraphs."""
+    parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True, load_dtd=False)
+    tree = etree.fromstring(xml, parser)
+    blocks = [" ".join("".join(p.itertext()).split()) for p in tree.iter("{*}title", "{*}p")]
+    head = f"ARTICLE INFORMATION\nPMCID: PMC{article.pmcid}\nDOI: {article.doi_text or ''}\nLicense: {article.licence or ''}\n"
+    return head + "=" * 60 + "\n\n" + "\n\n".join(b for b in blocks if b) + "\n"
+
+
+def _package(a: Article, number: int) -> Package:
+    stem = re.sub(r"\W+", "", JOURNALS[a.journal].abbreviation).lower()[:6] + f"-{a.pmcid % 10**5}"
+    files: list[tuple[str, bytes]] = [(f"{stem}.nxml", build(a, "packages"))]
+    for name, data in _media(a):
+        files.append((f"{stem}.pdf" if name == f"{a.article_id}.pdf" else name, data))
+        if name.lower().endswith((".jpg", ".jpeg")):
+            files.append((f"{name.rsplit('.', 1)[0]}.gif", thumbnail(data)))
+    day = RELEASES[number]
+    updated = datetime(day.year, day.month, day.day, 8, a.pmcid % 60, 7)  # noqa: DTZ001 - the list states no zone
+    return Package(a.pmcid, tuple(files), _citation(a), updated, a.pmid_number, a.licence or "NO-CC CODE")
