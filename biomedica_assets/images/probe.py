@@ -139,7 +139,7 @@ def open_image(data: bytes, *, max_pixels: int, md5: str | None = None) -> tuple
     """The image, pixels not yet decoded (that may raise `UNREADABLE`), and its facts without frames and hash.
 
     Raises:
-        NotAnImage, TooManyPixels: as for `probe`.
+        NotAnImage, TooManyPixels, DamagedImage: as for `probe`.
     """
     media_type = media_type_of(data)
     digest = md5 or hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -147,14 +147,15 @@ def open_image(data: bytes, *, max_pixels: int, md5: str | None = None) -> tuple
     facts = ImageFacts(media_type, None, None, None, None, len(data), digest, sha256, None)
     if media_type is None:
         raise NotAnImage(f"unknown format, first bytes {data[:8]!r}", facts)
-    if media_type == "image/webp" and (size := _webp_size(data)):
-        # Pillow allocates the whole WebP canvas on opening, so the limit must come before.
+    if size := _stated_size(data, media_type):
+        # Before Pillow opens the file, since for WebP that allocates the whole canvas.
         facts = replace(facts, width=size[0], height=size[1])
         _check_pixels(facts, max_pixels)
     try:
         image = _OPENERS[media_type](BytesIO(data))
     except UNREADABLE as error:
-        raise NotAnImage(f"{media_type} header: {_words(error)}", facts) from error
+        kind = DamagedImage if size else NotAnImage
+        raise kind(f"{media_type} header: {_words(error)}", facts) from error
     facts = replace(facts, width=image.width, height=image.height, mode=image.mode)
     _check_pixels(facts, max_pixels)
     return image, facts
@@ -169,11 +170,15 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Canvas size from the first chunk of a WebP file (RFC 9649, sections 2.5 to 2.7); null when it is unknown."""
-    kind, head = data[12:16], data[20:30]
-    if len(head) < 10:
+def _stated_size(data: bytes, media_type: str) -> tuple[int, int] | None:
+    """Size from the first bytes of a PNG (IHDR) or WebP file (RFC 9649, sections 2.5 to 2.7); null for all others."""
+    if len(data) < 30:
         return None
+    if media_type == "image/png":
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if media_type != "image/webp":
+        return None
+    kind, head = data[12:16], data[20:30]
     if kind == b"VP8X":  # 24-bit width - 1 and height - 1
         return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
     if kind == b"VP8L":  # 14 bits each behind a signature byte
