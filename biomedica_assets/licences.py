@@ -7,6 +7,7 @@ Grouping is NLM's (https://pmc.ncbi.nlm.nih.gov/tools/openftlist/): commercial, 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -100,10 +101,9 @@ def _licence(code: str | None, version: str | None) -> Licence | None:
     return Licence(code, version) if code else None
 
 
-_WORDS = (
-    (re.compile(r"\bCC0\b|public domain dedication|CC[ -]zero", re.IGNORECASE), ""),
-    (re.compile(r"creative commons|\bCC[ -]BY", re.IGNORECASE), "by"),
-)
+_ZERO = re.compile(r"\bCC0\b|public domain dedication|CC[ -]zero", re.IGNORECASE)
+_NAMED = re.compile(r"creative commons|\bCC[ -]BY", re.IGNORECASE)
+_BY = re.compile(r"attribution|\bCC[ -]BY", re.IGNORECASE)
 _NONCOMMERCIAL = re.compile(r"non-?\s?commercial|\bBY[ -]NC\b", re.IGNORECASE)
 _NO_DERIVATIVES = re.compile(r"no-?\s?deriv|\bND\b|without modification", re.IGNORECASE)
 _SHARE_ALIKE = re.compile(r"share-?\s?alike|\bSA\b", re.IGNORECASE)
@@ -120,9 +120,9 @@ def licence_from_words(text: str | None) -> Licence | None:
     """
     if not text:
         return None
-    zero, named = (pattern.search(text) for pattern, _ in _WORDS)
+    zero, named = _ZERO.search(text), _NAMED.search(text)
     version = _VERSION.search(text, named.start() if named else 0) if (zero or named) else None
-    if zero and not re.search(r"attribution|\bCC[ -]BY", text, re.IGNORECASE):
+    if zero and not _BY.search(text):
         return Licence("CC0", version[1] if version else None)
     if not named:
         return None
@@ -134,3 +134,40 @@ def licence_from_words(text: str | None) -> Licence | None:
     elif _SHARE_ALIKE.search(text):
         code += "-SA"
     return Licence(code, version[1] if version else None)
+
+
+_STRICTNESS = ("CC0", "CC BY", "CC BY-SA", "CC BY-ND", "CC BY-NC", "CC BY-NC-SA", "CC BY-NC-ND")
+
+
+class Decision(NamedTuple):
+    """The licence that counts, its group, and why."""
+
+    code: str | None
+    group: str
+    reason: str
+
+
+def decide_licence(stated: Mapping[str, str | None]) -> Decision:
+    """The licence that counts when several sources state one: on conflict the stricter, so that nothing is given away.
+
+    Args:
+        stated: licence code by source, e.g. ``{"PMC": "CC BY", "XML": "CC BY-NC"}``; null where it states none.
+
+    >>> decide_licence({"PMC": "CC BY", "XML": "CC BY-NC"}).code
+    'CC BY-NC'
+    """
+    known = {source: code for source, raw in stated.items() if (code := normalise_code(raw))}
+    if not known:
+        return Decision(None, "other", f"no licence stated by {' or '.join(stated)}")
+    source = max(known, key=lambda name: _strictness(known[name]))
+    code = known[source]
+    if len(set(known.values())) == 1:
+        reason = f"stated by {' and '.join(known)}"
+    else:
+        conflict = ", ".join(f"{name} says {known[name]}" for name in known)
+        reason = f"{conflict}: the stricter counts"
+    return Decision(code, licence_group(code), reason)
+
+
+def _strictness(code: str) -> int:
+    return _STRICTNESS.index(code) if code in _STRICTNESS else len(_STRICTNESS)

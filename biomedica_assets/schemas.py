@@ -406,6 +406,63 @@ SOURCES = Table(
     ),
 )
 
+VERSION_LOG = Table(
+    "version_log",
+    "Catalogue: the outcome of every file-list row of every committed chunk that states something, and all removals.",
+    ("chunk", "pmcid", "version"),
+    (
+        _CHUNK,
+        Column("article_id", _TEXT, "article version by its own XML", required=True),
+        Column("pmcid", _INT, "number of the PMCID as listed", required=True),
+        Column("version", _INT, "version number as listed", required=True),
+        Column("outcome", _TEXT, "as in versions; failed and superseded rows are left out", required=True),
+        Column("is_manuscript", _BOOL, "author manuscript", required=True),
+        Column("licence_group", _TEXT, "commercial, noncommercial or other"),
+    ),
+)
+
+CURRENT = Table(
+    "current",
+    "Catalogue: the one row per PMCID that readers see, and the chunk that holds its records.",
+    ("pmcid",),
+    (
+        _CHUNK,
+        Column("article_id", _TEXT, "article version", required=True),
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("version", _INT, "version number", required=True),
+        Column("is_manuscript", _BOOL, "author manuscript", required=True),
+        Column("licence_group", _TEXT, "commercial, noncommercial or other, by PMC's code"),
+    ),
+)
+
+SAMPLE_INDEX = Table(
+    "sample_index",
+    "Catalogue: one narrow row per image of a current article: what a filter needs, and where the bytes lie.",
+    ("image_id",),
+    (
+        _CHUNK,
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("article_id", _TEXT, "article version", required=True),
+        Column("figure_id", _TEXT, "figure", required=True),
+        Column("image_id", _TEXT, "image", required=True),
+        Column("kind", _TEXT, "kind of the figure"),
+        Column("licence_group", _TEXT, "the image's licence group"),
+        Column("licence_code", _TEXT, "the image's licence"),
+        Column("publication_year", _INT, "year of publication"),
+        Column("journal", _TEXT, "journal title"),
+        Column("article_type", _TEXT, "article type"),
+        Column("media_type", _TEXT, "media type"),
+        Column("width", _INT, "width", unit="pixels"),
+        Column("height", _INT, "height", unit="pixels"),
+        Column("bytes", _INT, "size of the image file", unit="bytes"),
+        Column("sha256", _TEXT, "SHA-256 of the image file"),
+        Column("shard", _TEXT, "archive shard below the store"),
+        Column("offset", _INT, "first byte of the sample in the shard", unit="bytes"),
+        Column("length", _INT, "length of the sample", unit="bytes"),
+        Column("image_offset", _INT, "first byte of the image file in the shard", unit="bytes"),
+    ),
+)
+
 CHUNK_TABLES: dict[str, Table] = {
     table.name: table
     for table in (

@@ -1,0 +1,4 @@
+"""What is materialized, one module per group. Thin: unpack the context, call the domain, report metadata.
+
+Domain logic does not belong here (see `ingest`, `pmc`, `store`), nor does when things run (see `automation`).
+"""

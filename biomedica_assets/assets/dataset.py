@@ -1,0 +1,53 @@
+"""Group `dataset`: what is current, and the views every reader goes through."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from biomedica_assets import schemas
+from biomedica_assets.assets.metadata import column_schema
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.store.catalogue import build_generation, write_local_database
+
+GROUP = "dataset"
+
+# Once after a burst of chunks, not once per chunk; and every hour while a long backfill keeps the chunks busy.
+_UPDATED = dg.AutomationCondition.any_deps_updated().since_last_handled()
+REFRESH = (
+    _UPDATED
+    & ~dg.AutomationCondition.in_progress()
+    & (
+        ~dg.AutomationCondition.any_deps_in_progress()
+        | dg.AutomationCondition.cron_tick_passed("0 * * * *").since_last_handled()
+    )
+)
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"duckdb", "parquet"},
+    owners=["team:data-engineering"],
+    deps=["file_list", *schemas.CHUNK_TABLES],
+    pool="catalogue",
+    automation_condition=REFRESH,
+    metadata=column_schema(schemas.SAMPLE_INDEX),
+)
+def catalogue(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> dg.MaterializeResult:
+    """Which article versions are current, and where every image's bytes lie: an immutable generation of the store.
+
+    Built from the generation before and the chunks that changed since. Readers open it with
+    `biomedica_assets.store.catalogue.open_catalogue(url)`; a local store also gets `catalogue.duckdb`.
+    """
+    files = biomedica.open().files
+    generation = build_generation(files)
+    write_local_database(files, generation)
+    return dg.MaterializeResult(
+        metadata={
+            "chunks": dg.MetadataValue.int(len(generation.chunks)),
+            "current_articles": dg.MetadataValue.int(generation.counts["current"]),
+            "current_images": dg.MetadataValue.int(generation.counts["sample_index"]),
+            "dagster/row_count": dg.MetadataValue.int(generation.counts["sample_index"]),
+            "dagster/uri": dg.MetadataValue.text(f"{files.url}/{generation.files['sample_index'].path}"),
+            "bytes": dg.MetadataValue.int(sum(f.bytes for f in generation.files.values())),
+        }
+    )

@@ -1,0 +1,83 @@
+"""`biomedica build`: everything for the newest release in one process, recorded in a Dagster instance."""
+
+from __future__ import annotations
+
+import logging
+
+import dagster as dg
+from tqdm import tqdm
+
+from biomedica_assets import schemas
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
+from biomedica_assets.automation.schedules import RANGE_END, RANGE_START
+from biomedica_assets.ingest.progress import reporting
+from biomedica_assets.ingest.status import store_status
+from biomedica_assets.ingest.summary import summarise
+
+
+class BuildFailedError(Exception):
+    """A step failed; the message says which and why. What was committed stays, and the next build goes on from it."""
+
+
+def build_all(instance: dg.DagsterInstance, *, approve: str = "", adopt: bool = False) -> str:
+    """Materialize file list, chunks and catalogue; returns a summary for people.
+
+    Raises:
+        BuildFailedError: a run failed.
+    """
+    from biomedica_assets.definitions import defs
+
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    settings = BiomedicaResource().settings()
+    _run(defs, instance, ["file_list"], config={"ops": {"file_list": {"config": {"approve": approve, "adopt": adopt}}}})
+    workspace = BiomedicaResource().open()
+    status = store_status(workspace.files, settings)
+    ordered = instance.get_dynamic_partitions(PMC_CHUNK)
+    known = instance.get_materialized_partitions(dg.AssetKey("versions"))
+    # A chunk that is committed but unknown to this instance is run too: it is skipped quickly and shown in the UI.
+    wanted = set(status.unfinished) | ({c for c in status.chunks if c not in known} if len(known) else set())
+    with tqdm(total=sum(status.rows[c] for c in status.unfinished), unit="article", desc="articles") as bar:
+        for keys in contiguous_ranges(ordered, wanted, settings.chunks_per_run):
+            if store_status(workspace.files, settings).over_budget:
+                bar.write("stopped: the store has reached the byte budget of its scope")
+                break
+            with reporting(bar.update):
+                _run(
+                    defs,
+                    instance,
+                    list(schemas.CHUNK_TABLES),
+                    tags={RANGE_START: keys[0], RANGE_END: keys[-1]} if len(keys) > 1 else {},
+                    partition_key=keys[0] if len(keys) == 1 else None,
+                )
+    _run(defs, instance, ["catalogue"])
+    return summarise(workspace)
+
+
+def _run(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    assets: list[str],
+    *,
+    tags: dict[str, str] | None = None,
+    partition_key: str | None = None,
+    config: dict[str, object] | None = None,
+) -> None:
+    job = defs.get_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(name) for name in assets],
+        tags=tags,
+        partition_key=partition_key,
+        run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        raise_on_error=False,
+    )
+    if not result.success:
+        failures = [event for event in result.all_events if event.is_step_failure]
+        reasons = [
+            getattr(failure.step_failure_data.user_failure_data, "description", None)
+            or (failure.step_failure_data.error.message.strip() if failure.step_failure_data.error else "")
+            for failure in failures
+        ]
+        where = f" ({partition_key or (tags or {}).get(RANGE_START)})" if partition_key or tags else ""
+        raise BuildFailedError(f"{assets[0]}{where} failed: {'; '.join(filter(None, reasons)) or 'see the run'}")

@@ -1,0 +1,27 @@
+"""Standing checks over the whole store: what is unfinished, what failed. Run them from the UI or by the digest."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.ingest.status import store_status
+
+
+@dg.asset_check(asset="catalogue", description="Every chunk of every file list is committed, and few rows failed.")
+def unfinished_chunks(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
+    """Warn about chunks that lack a valid manifest: nothing else reports one that failed quietly last week."""
+    workspace = biomedica.open()
+    status = store_status(workspace.files, workspace.settings)
+    worst = sorted(status.failed_by_chunk.items(), key=lambda item: -item[1])[:20]
+    return dg.AssetCheckResult(
+        passed=not status.unfinished,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(status.unfinished)} of {len(status.chunks)} chunks unfinished, {status.failed_rows} rows failed",
+        metadata={
+            "unfinished": dg.MetadataValue.int(len(status.unfinished)),
+            "first_unfinished": dg.MetadataValue.text(", ".join(status.unfinished[:20]) or "none"),
+            "failed_rows": dg.MetadataValue.int(status.failed_rows),
+            "chunks_with_most_failures": dg.MetadataValue.json(dict(worst)),
+        },
+    )

@@ -1,0 +1,109 @@
+"""Jobs: what people and schedules launch. Upkeep jobs have no assets; each says in its description when to run it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from biomedica_assets import schemas
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.automation.partitions import pmc_chunks
+from biomedica_assets.automation.reconcile import reconcile_instance
+from biomedica_assets.ingest.status import store_status
+from biomedica_assets.store.garbage import collect_garbage
+
+file_list_job = dg.define_asset_job(
+    "list_release", selection=["file_list"], description="List the newest PMC release and register its chunks."
+)
+chunk_job = dg.define_asset_job(
+    "ingest_chunks",
+    selection=list(schemas.CHUNK_TABLES),
+    partitions_def=pmc_chunks,
+    description="Turn chunks of a file list into tables and archive shards.",
+)
+catalogue_job = dg.define_asset_job(
+    "refresh_catalogue", selection=["catalogue"], description="Build the catalogue of what is committed now."
+)
+
+
+@dg.op(pool="upkeep")
+def reconcile_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> None:
+    """Register the keys and report the materializations that the store has and this instance lacks."""
+    done = reconcile_instance(context.instance, biomedica.open(), log=context.log.info)
+    context.add_output_metadata({name: dg.MetadataValue.int(count) for name, count in done.items()})
+
+
+@dg.job(description="Make this Dagster instance show what the store holds, e.g. after DAGSTER_HOME was lost.")
+def reconcile() -> None:
+    reconcile_op()
+
+
+@dg.op(pool="upkeep")
+def garbage_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> None:
+    """Delete files that no manifest, generation or snapshot has named for a while."""
+    settings = biomedica.settings()
+    done = collect_garbage(biomedica.open().files, now=time.time(), grace_seconds=settings.garbage_hours * 3600)
+    context.log.info(f"deleted {done.deleted} files ({done.bytes:,} bytes); {done.waiting} are waiting")
+    context.add_output_metadata({"deleted": done.deleted, "bytes": done.bytes, "waiting": done.waiting})
+
+
+@dg.job(description="Delete unreferenced files of the store that are older than BIOMEDICA_GARBAGE_HOURS. Weekly.")
+def garbage_collection() -> None:
+    garbage_op()
+
+
+@dg.op(pool="upkeep")
+def prune_runs_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> None:
+    """Delete finished runs, with their events, that are older than BIOMEDICA_KEEP_RUNS_DAYS."""
+    before = datetime.now(UTC) - timedelta(days=biomedica.settings().keep_runs_days)
+    finished = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+        created_before=before,
+    )
+    pruned = 0
+    while batch := context.instance.get_run_ids(finished, limit=200):
+        for run_id in batch:
+            context.instance.delete_run(run_id)
+        pruned += len(batch)
+    context.log.info(f"pruned {pruned} runs created before {before:%Y-%m-%d}; the store keeps the truth (job reconcile)")
+    context.add_output_metadata({"runs": pruned})
+
+
+@dg.job(description="Delete old runs and events from Dagster's database. Weekly.")
+def prune_runs() -> None:
+    prune_runs_op()
+
+
+@dg.op(pool="upkeep")
+def digest_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> None:
+    """Report unfinished chunks and failed rows; post them to BIOMEDICA_ALERT_WEBHOOK when that is set."""
+    workspace = biomedica.open()
+    status = store_status(workspace.files, workspace.settings)
+    digest = {
+        "store": workspace.files.url,
+        "chunks": len(status.chunks),
+        "unfinished_chunks": status.unfinished[:100],
+        "unfinished": len(status.unfinished),
+        "failed_rows": status.failed_rows,
+        "failed_by_chunk": status.failed_by_chunk,
+    }
+    context.log.info(json.dumps(digest))
+    context.add_output_metadata({"digest": dg.MetadataValue.json(digest)})
+    webhook = workspace.settings.alert_webhook
+    if webhook and (status.unfinished or status.failed_rows):
+        request = urllib.request.Request(  # noqa: S310 - the URL is the operator's own setting
+            webhook, json.dumps(digest).encode(), {"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+
+
+@dg.job(description="A digest of failures and unfinished chunks, optionally to a webhook. Daily.")
+def digest() -> None:
+    digest_op()
+
+
+JOBS = [file_list_job, chunk_job, catalogue_job, reconcile, garbage_collection, prune_runs, digest]

@@ -1,0 +1,36 @@
+"""Sensors: a newer complete PMC release exists. All ship stopped; start them in the UI under Automation."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.automation.jobs import file_list_job
+
+
+@dg.sensor(job=file_list_job, minimum_interval_seconds=600, default_status=dg.DefaultSensorStatus.STOPPED)
+def pmc_release(context: dg.SensorEvaluationContext, biomedica: BiomedicaResource) -> dg.SensorResult | dg.SkipReason:
+    """Request one `file_list` run when PMC's newest complete release is newer than the last one seen.
+
+    A source that cannot be read is no news: the tick is skipped with the reason, and the next one looks again.
+    """
+    try:
+        release = biomedica.open().source.latest()
+    except Exception as error:  # noqa: BLE001 - whatever the network does, a tick must not lose the cursor
+        return dg.SkipReason(f"the source cannot be read: {type(error).__name__}: {error}")
+    if release is None:
+        return dg.SkipReason("the source has no complete release yet")
+    if context.cursor and release.name <= context.cursor:
+        return dg.SkipReason(f"release {release.name} has been seen")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=release.name)], cursor=release.name)
+
+
+automation = dg.AutomationConditionSensorDefinition(
+    "automation",
+    target=dg.AssetSelection.all(),
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Evaluates automation conditions: refreshes the catalogue and what hangs on it after chunks change.",
+)
+
+SENSORS = [pmc_release, automation]

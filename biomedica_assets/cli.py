@@ -1,0 +1,129 @@
+"""The commands that are not Dagster's: build everything in one process, extract one article, pack a release, doctor.
+
+Heavy imports happen inside the commands, so that `biomedica --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from biomedica_assets import __version__
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """PubMed Central Open Access as a living dataset. The Dagster UI (`make dev`) is the main surface."""
+
+
+@main.command()
+@click.option("--approve", default="", metavar="RELEASE", help="List a release that was held (YYYY-MM-DD).")
+@click.option("--adopt", is_flag=True, help="Accept another source than the one the store was built from.")
+def build(approve: str, adopt: bool) -> None:
+    """Materialize everything for the newest release in this process, recorded in the Dagster instance.
+
+    Chunks that are already valid are not done again: run it after a crash, or every day.
+    """
+    from biomedica_assets.automation.build import BuildFailedError, build_all
+    from biomedica_assets.pmc.releases import SourceUnusable
+    from biomedica_assets.store.manifests import StoreError
+
+    with _instance() as instance:
+        try:
+            click.echo(build_all(instance, approve=approve, adopt=adopt))
+        except (BuildFailedError, StoreError, SourceUnusable) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+def extract(paths: tuple[Path, ...]) -> None:
+    """Print the records of articles as JSON lines: one object per file, one list of rows per table.
+
+    Each object has the keys `file`, `failures` and one per table. A file that cannot be read gives an object with
+    empty lists and its failure; the exit status is 1 only when no file could be read.
+    """
+    from biomedica_assets.jats.extract import extract_file
+
+    readable = 0
+    for path in paths:
+        record = extract_file(path)
+        readable += any(record["articles"])
+        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    if not readable:
+        sys.exit(1)
+
+
+@main.group()
+def release() -> None:
+    """Releases of one's own."""
+
+
+@release.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.argument("url")
+@click.option("--date", "release_date", metavar="YYYY-MM-DD", help="Date of the release; default: today.")
+@click.option("--bucket", default=None, help="Bucket name written into the release; default: PMC's own.")
+def pack(source: Path, url: str, release_date: str | None, bucket: str | None) -> None:
+    """Write the articles below SOURCE as a release in PMC's cloud layout at URL.
+
+    SOURCE may hold article folders, oa_package archives, bulk XML tars and publishers' folders, in any mix.
+    """
+    from biomedica_assets.sample.packing import run_pack
+
+    run_pack(source, url, release_date, bucket, echo=click.echo)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what is configured, reachable and installed, what the work would cost, and what to do about problems."""
+    from biomedica_assets.ingest.doctor import diagnose
+
+    findings = diagnose()
+    if as_json:
+        click.echo(json.dumps([finding.__dict__ for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            mark = click.style("ok  " if finding.ok else "FIX ", fg="green" if finding.ok else "red")
+            click.echo(f"{mark}{finding.topic:<12} {finding.message}")
+            if finding.advice:
+                click.echo(f"{'':<16} -> {finding.advice}")
+    if not all(finding.ok for finding in findings):
+        sys.exit(1)
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of $DAGSTER_HOME, else of .dagster_home/ in the checkout (what `make dev` shows)."""
+    from biomedica_assets.settings import project_root
+
+    home = Path(os.environ.get("DAGSTER_HOME") or project_root() / ".dagster_home")
+    home.mkdir(parents=True, exist_ok=True)
+    config, shipped = home / "dagster.yaml", project_root() / "dagster.yaml"
+    if not config.exists() and shipped.exists():
+        config.symlink_to(shipped)
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+
+if __name__ == "__main__":
+    main()

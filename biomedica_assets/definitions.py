@@ -1,0 +1,40 @@
+"""The whole graph on one page: assets, checks, jobs, schedules, sensors, resources."""
+
+from __future__ import annotations
+
+import warnings
+
+import dagster as dg
+
+from biomedica_assets.assets.articles import build_chunk_assets
+from biomedica_assets.assets.dataset import catalogue
+from biomedica_assets.assets.release import file_list
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.automation.checks import unfinished_chunks
+from biomedica_assets.automation.jobs import JOBS
+from biomedica_assets.automation.schedules import build_schedules
+from biomedica_assets.automation.sensors import SENSORS
+from biomedica_assets.settings import Settings
+
+# Multi-run backfill policies and partitioned checks work, but announce at every import that they are young.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+
+
+def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitions:
+    """The definitions; tests hand in a resource that points at their own store and source."""
+    resource = resource or BiomedicaResource()
+    settings = resource.settings() if resource.model_fields_set else Settings()
+    return dg.Definitions(
+        assets=[file_list, build_chunk_assets(settings), catalogue],
+        asset_checks=[unfinished_chunks],
+        jobs=JOBS,
+        schedules=build_schedules(settings),
+        sensors=SENSORS,
+        resources={"biomedica": resource},
+        # The default executor starts a process per step, at about 5 CPU seconds each; runs are the unit of parallelism.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

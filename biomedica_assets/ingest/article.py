@@ -1,0 +1,450 @@
+"""One row of a file list: what becomes of it, and the rows and samples it contributes.
+
+Everything here runs in the threads of `prefetch` and returns plain data; writing it is the business of `chunk`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from biomedica_assets.images import EXTENSIONS, ImageError, Matching, NotAnImage, match_graphics, probe
+from biomedica_assets.ingest.prior import HELD_IMAGE_COLUMNS, Held
+from biomedica_assets.jats import PARSER_VERSION, Article, JatsError, parse_article
+from biomedica_assets.licences import Decision, decide_licence, licence_group
+from biomedica_assets.pmc.articles import (
+    AbsentError,
+    ArticleMetadata,
+    Articles,
+    CollectedArticle,
+    FetchError,
+    ObjectRef,
+    Opened,
+    Problem,
+    collect,
+    gate,
+    parse_metadata,
+)
+from biomedica_assets.pmc.file_list import FileListRow
+from biomedica_assets.schemas import Row
+from biomedica_assets.settings import Settings
+from biomedica_assets.store.manifests import DataFile
+from biomedica_assets.store.shards import sample_key
+
+
+class NewSample(NamedTuple):
+    """An image to be written to a shard, arguments of `ShardWriter.add`."""
+
+    key: str
+    extension: str
+    image: bytes
+    caption: str
+    facts: dict[str, Any]
+
+
+@dataclass(slots=True)
+class ArticleResult:
+    """What one file-list row contributes.
+
+    ``tables`` holds rows without ``chunk``; rows of ``images`` whose file is in ``samples`` (by file name) still lack
+    their span. ``shards`` are earlier shards that other images point into. ``retry`` is true when a transient
+    problem lost something that another try may bring.
+    """
+
+    row: FileListRow
+    outcome: str
+    tables: dict[str, list[Row]]
+    samples: dict[str, NewSample] = field(default_factory=dict)
+    shards: dict[str, DataFile] = field(default_factory=dict)
+    retry: bool = False
+
+
+class _OutOfScopeError(Exception):
+    """The XML shows that the store does not want the article."""
+
+
+class _Reader:
+    """`Articles` for one row that answers from what is held, and remembers what it answered.
+
+    Metadata are held when they were fetched with the change token that the row states, or by the chunk's own former
+    pass; XML when its MD5 is unchanged. A second `open` (objects changed under us) always asks the source.
+    """
+
+    def __init__(self, source: Articles, row: FileListRow, held: Held | None, chunk: str) -> None:
+        self._source, self._held = source, held
+        self.traffic = source.traffic
+        self.opened: Opened | None = None
+        self.xml_bytes: bytes | None = None
+        sources = held.sources if held else {}
+        self._same = held is not None and (held.chunk == chunk or held.version["etag"] == row.etag)
+        self._json = sources.get("json") if self._same else None
+        self._xml = sources.get("xml")
+
+    @property
+    def from_held(self) -> bool:
+        """Whether the metadata in use are the held ones: then so are all files, by name."""
+        return self._json is not None
+
+    def open(self, row: FileListRow) -> Opened:
+        if self._json is not None and self.opened is None:
+            data, metadata = read_metadata(self._json["data"], row)
+            self.opened = Opened(data, self._json["etag"], metadata)
+        else:
+            self._json = None
+            self.opened = self._source.open(row)
+        return self.opened
+
+    def xml(self, opened: Opened) -> bytes:
+        stated = opened.metadata.xml.md5
+        if self._xml is not None and (self.from_held or (stated and stated == self._xml["md5"])):
+            self.xml_bytes = self._xml["data"]
+        else:
+            self.xml_bytes = self._source.xml(opened)
+        return self.xml_bytes
+
+    def media(self, opened: Opened, references: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, bytes | FetchError]]:
+        references = list(references)
+        return self._source.media(opened, references) if references else iter(())
+
+
+class ArticlePass:
+    """Turns file-list rows of one chunk into `ArticleResult`s. Safe to call from many threads.
+
+    Args:
+        chunk: key of the chunk.
+        source: reader of the release.
+        settings: scope, gates and limits.
+    """
+
+    def __init__(self, chunk: str, source: Articles, settings: Settings) -> None:
+        self._chunk, self._source, self._settings = chunk, source, settings
+
+    def run(self, row: FileListRow, held: Held | None) -> ArticleResult:
+        """Fetch what is not held, parse, match, probe.
+
+        Raises:
+            SourceUnusableError: the source refuses everything; no row is to be blamed.
+        """
+        if row.action == "remove":
+            return self._finished(row, None, "removed", "no longer listed by the release")
+        if held is not None:
+            if held.version["outcome"] == "absent":
+                return self._finished(row, None, "absent", held.version["reason"])
+            if self._already_held(row, held):
+                return self._finished(row, None, "superseded", f"{held.chunk} holds this state already")
+        reader = _Reader(self._source, row, held, self._chunk)
+        work = _Work(row, held, reader, self._settings)
+        try:
+            collected = collect(reader, row, work.want, gated=self._gate)
+        except AbsentError as error:
+            if reader.opened is None:
+                return self._finished(row, reader, "absent", str(error))
+            return self._failed(row, reader, error.stage, error.problem, error.message, error.object, error.transient)
+        except FetchError as error:
+            return self._failed(row, reader, error.stage, error.problem, error.message, error.object, error.transient)
+        except _OutOfScopeError as error:
+            return self._finished(row, reader, "out_of_scope", str(error))
+        except JatsError as error:
+            name = reader.opened.metadata.xml.key if reader.opened else row.listed_id
+            return self._failed(row, reader, "parse", type(error).__name__, str(error), name, False)
+        if collected.gated == "retracted":
+            return self._finished(row, reader, "retracted", "PMC marks this version as retracted")
+        if collected.gated and collected.gated.startswith(_SCOPE):
+            return self._finished(row, reader, "out_of_scope", collected.gated.removeprefix(_SCOPE))
+        if collected.gated:
+            return self._finished(row, reader, f"gated:{collected.gated}", _GATES.get(collected.gated))
+        result = self._finished(row, reader, "collected", None)
+        work.fill(result, collected)
+        return result
+
+    def _already_held(self, row: FileListRow, held: Held) -> bool:
+        return (
+            row.action in ("add", "change")
+            and held.chunk == row.prior_chunk
+            and held.version["outcome"] == "collected"
+            and row.etag is not None
+            and held.version["etag"] == row.etag
+        )
+
+    def _gate(self, metadata: ArticleMetadata) -> str | None:
+        reason = gate(metadata, historical_ocr=self._settings.historical_ocr)
+        groups = self._settings.scope.licence_groups
+        if reason is None and groups and licence_group(metadata.licence_code) not in groups:
+            return f"{_SCOPE}licence {metadata.licence_code or 'none'} is in none of {', '.join(groups)}"
+        return reason
+
+    def _finished(self, row: FileListRow, reader: _Reader | None, outcome: str, reason: str | None) -> ArticleResult:
+        opened = reader.opened if reader else None
+        metadata = opened.metadata if opened else None
+        version: Row = {
+            "listed_id": row.listed_id,
+            "article_id": metadata.article_id if metadata else row.listed_id,
+            "pmcid": row.pmcid,
+            "version": row.version,
+            "action": row.action,
+            "outcome": outcome,
+            "reason": reason,
+            "listed_etag": row.etag,
+        }
+        tables: dict[str, list[Row]] = {"versions": [version]}
+        if opened is not None and metadata is not None:
+            version |= {
+                "etag": opened.etag,
+                "pmid": metadata.pmid,
+                "doi": metadata.doi,
+                "licence_code": metadata.licence_code,
+                "licence_group": licence_group(metadata.licence_code),
+                "is_open_access": metadata.is_open_access,
+                "is_manuscript": metadata.is_manuscript,
+                "is_historical_ocr": metadata.is_historical_ocr,
+                "is_retracted": metadata.is_retracted,
+                "citation": metadata.citation,
+                "xml_md5": metadata.xml.md5,
+            }
+            tables["sources"] = _source_rows(row, opened, reader.xml_bytes if reader else None)
+        return ArticleResult(row, outcome, tables)
+
+    def _failed(
+        self, row: FileListRow, reader: _Reader, stage: str, error: str, message: str, name: str, transient: bool
+    ) -> ArticleResult:
+        result = self._finished(row, reader, "failed", f"{error}: {message}")
+        failure = {"object": name, "stage": stage, "error": error, "message": message}
+        result.tables["failures"] = [
+            {"article_id": row.listed_id, **failure, "transient": transient, "fatal": True},
+        ]
+        result.retry = transient
+        return result
+
+
+_SCOPE = "scope:"
+_GATES = {
+    "tdm": "text mining only: no licence to redistribute",
+    "not_open_access": "not in the OA Subset",
+    "historical_ocr": "scanned back issue; BIOMEDICA_HISTORICAL_OCR collects them",
+}
+
+
+class _Work:
+    """The parsed article of one row, and what is done with it. One per row; not shared between threads."""
+
+    def __init__(self, row: FileListRow, held: Held | None, reader: _Reader, settings: Settings) -> None:
+        self._row, self._held, self._reader, self._settings = row, held, reader, settings
+        self.article: Article | None = None
+        self.matching = Matching({}, [])
+        self._parsed: bytes | None = None
+
+    def want(self, metadata: ArticleMetadata, xml: bytes) -> Sequence[ObjectRef]:
+        """Parse, and name the media to fetch. Raises `JatsError`, `_OutOfScopeError`."""
+        if self.article is None or xml is not self._parsed:
+            self.article, self._parsed = parse_article(xml, article_id=metadata.article_id), xml
+            self._check_scope(self.article.article)
+        self.matching = match_graphics(self.article, [reference.name for reference in metadata.media])
+        if self._settings.scope.tables_only:
+            return []
+        chosen = set(self.matching.files.values())
+        return [r for r in metadata.media if r.name in chosen and self._held_image(r) is None]
+
+    def _check_scope(self, article: Row) -> None:
+        scope, year = self._settings.scope, article.get("publication_year")
+        if scope.years and (year is None or not scope.years[0] <= year <= scope.years[1]):
+            raise _OutOfScopeError(f"published in {year or 'an unknown year'}, wanted {scope.years[0]}-{scope.years[1]}")
+        if scope.article_types and article.get("article_type") not in scope.article_types:
+            raise _OutOfScopeError(f"article type {article.get('article_type')!r} is not wanted")
+
+    def _held_image(self, reference: ObjectRef) -> Row | None:
+        held = self._held.images.get(reference.name) if self._held else None
+        if held is None or not (self._reader.from_held or (reference.md5 and reference.md5 == held["md5"])):
+            return None
+        return held
+
+    def fill(self, result: ArticleResult, collected: CollectedArticle) -> None:
+        """Add the rows of the parsed article, its media and its failures to the result."""
+        article, opened = self.article, collected.opened
+        assert article is not None
+        metadata, failures = opened.metadata, [*article.failures]
+        failures += [_failure(p.entry, "list", "UnusableEntry", p.message, False) for p in metadata.problems]
+        licence = decide_licence({"PMC": metadata.licence_code, "XML": article.article.get("licence_code")})
+        references = {reference.name: reference for reference in metadata.media}
+        files = self._collect_files(references, collected, failures, result)
+        tables = article.tables()
+        result.tables |= {name: tables[name] for name in ("paragraphs", "figures", "captions", "mentions")}
+        result.tables["articles"] = [self._article_row(article, opened, licence)]
+        result.tables["images"] = self._image_rows(article, files, licence, result)
+        result.tables["objects"] = self._object_rows(references, files)
+        result.tables["failures"] = [{"article_id": metadata.article_id, **failure} for failure in failures]
+
+    def _collect_files(
+        self,
+        references: dict[str, ObjectRef],
+        collected: CollectedArticle,
+        failures: list[Row],
+        result: ArticleResult,
+    ) -> dict[str, Row]:
+        """Facts of every chosen file that is had, by name; new ones are noted as samples, without caption yet."""
+        files: dict[str, Row] = {}
+        for name in dict.fromkeys(self.matching.files.values()):
+            reference = references[name]
+            if held := self._held_image(reference):
+                files[name] = {column: held[column] for column in HELD_IMAGE_COLUMNS}
+                self._use_held(held, result)
+                continue
+            data = collected.media.get(reference.key)
+            if isinstance(data, FetchError):
+                failures.append(_failure(reference.key, data.stage, data.problem, data.message, data.transient))
+                result.retry |= data.transient
+            elif data is not None and (facts := self._facts(reference, data, failures)) is not None:
+                files[name] = facts
+                self._add_sample(collected.opened.metadata, name, data, facts, result)
+        return files
+
+    def _use_held(self, held: Row, result: ArticleResult) -> None:
+        assert self._held is not None
+        result.shards[held["shard"]] = self._held.shards[held["shard"]]
+
+    def _add_sample(
+        self, metadata: ArticleMetadata, name: str, data: bytes, facts: Row, result: ArticleResult
+    ) -> None:
+        held = self._held.images.get(name) if self._held else None
+        if held is not None and held["md5"] == facts["md5"]:
+            facts.update({column: held[column] for column in HELD_IMAGE_COLUMNS})
+            self._use_held(held, result)
+            return
+        key = facts["sample_key"] = sample_key(metadata.article_id, name)
+        result.samples[name] = NewSample(key, EXTENSIONS[facts["media_type"]], data, "", {})
+
+    def _facts(self, reference: ObjectRef, data: bytes, failures: list[Row]) -> Row | None:
+        """Columns of `images` that the bytes tell; null when they are no image."""
+        try:
+            facts = probe(data, max_pixels=self._settings.max_pixels, md5=reference.md5)
+        except ImageError as error:
+            failures.append(_failure(reference.key, "image", type(error).__name__, str(error), False))
+            if isinstance(error, NotAnImage):
+                return None
+            facts = error.facts
+        return {"file_name": reference.name, "key": reference.key, **asdict(facts)}
+
+    def _article_row(self, article: Article, opened: Opened, licence: Decision) -> Row:
+        metadata, row = opened.metadata, dict(article.article)
+        return row | {
+            "article_id": metadata.article_id,
+            "pmcid": metadata.pmcid,
+            "version": metadata.version,
+            "pmid": row.get("pmid") or metadata.pmid,
+            "doi": row.get("doi") or metadata.doi,
+            "manuscript_id": row.get("manuscript_id") or metadata.mid,
+            "licence_code": licence.code,
+            "licence_group": licence.group,
+            "licence_reason": licence.reason,
+            "citation": metadata.citation or row.get("citation"),
+            "source_key": metadata.xml.key,
+            "source_md5": hashlib.md5(self._reader.xml_bytes or b"").hexdigest(),
+            "source_etag": opened.etag,
+            "parser_version": PARSER_VERSION,
+        }
+
+    def _image_rows(
+        self, article: Article, files: dict[str, Row], licence: Decision, result: ArticleResult
+    ) -> list[Row]:
+        figures = {figure["figure_id"]: figure for figure in article.figures}
+        captions = {caption["figure_id"]: caption.get("text") for caption in article.captions}
+        rows, described = [], set()
+        for image in article.images:
+            name = self.matching.files.get(image["image_id"])
+            if name not in files:
+                continue
+            figure = figures[image["figure_id"]]
+            row = image | files[name] | _image_licence(figure, article.article, licence)
+            rows.append(row)
+            if name in result.samples and name not in described:
+                described.add(name)
+                # The first figure that shows the file describes the sample; tables are the truth for all else.
+                facts = {column: row.get(column) for column in _SAMPLE_FACTS} | {"label": figure.get("label")}
+                caption = captions.get(image["figure_id"]) or ""
+                result.samples[name] = result.samples[name]._replace(caption=caption, facts=facts)
+        return rows
+
+    def _object_rows(self, references: dict[str, ObjectRef], files: dict[str, Row]) -> list[Row]:
+        rows = []
+        for row in self.matching.objects:
+            name = row["file_name"]
+            reference, facts = references.get(name), files.get(name)
+            row = row | {
+                "article_id": self._row.listed_id if self.article is None else self.article.article["article_id"],
+                "key": reference.key if reference else None,
+                "md5": facts["md5"] if facts else reference.md5 if reference else None,
+                "bytes": facts["bytes"] if facts else None,
+            }
+            if row["collected"] and facts is None:
+                tables_only = self._settings.scope.tables_only
+                row |= {
+                    "collected": False,
+                    "reason": "the scope wants tables only" if tables_only else "could not be had, see failures",
+                }
+            rows.append(row)
+        return rows
+
+
+_SAMPLE_FACTS = (
+    *("article_id", "figure_id", "image_id", "file_name", "key", "media_type", "width", "height"),
+    *("md5", "sha256", "licence_code", "licence_group"),
+)
+
+
+def _image_licence(figure: Row, article: Row, licence: Decision) -> Row:
+    """Licence columns of an image: its figure's own permissions count when they are stricter than the article's."""
+    notice, own = figure.get("third_party_notice"), figure.get("licence_code")
+    if own:
+        decision = decide_licence({"the article": licence.code, "the figure": own})
+    elif notice:
+        decision = Decision(None, "other", "the figure names another owner and no licence of its own")
+    else:
+        decision = licence
+    source = figure if own and decision.code == own else article
+    return {
+        "licence_code": decision.code,
+        "licence_version": source.get("licence_version") if decision.code else None,
+        "licence_url": source.get("licence_url") if decision.code else None,
+        "licence_group": decision.group,
+        "licence_reason": decision.reason,
+        "third_party_notice": notice,
+    }
+
+
+def _failure(name: str, stage: str, error: str, message: str, transient: bool) -> Row:
+    failure = {"object": name, "stage": stage, "error": error, "message": message}
+    return {**failure, "transient": transient, "fatal": False}
+
+
+def _source_rows(row: FileListRow, opened: Opened, xml: bytes | None) -> list[Row]:
+    """Rows of `sources`: what a later pass reads instead of the network."""
+    common = {"listed_id": row.listed_id, "pmcid": row.pmcid, "version": row.version, "etag": opened.etag}
+    metadata = opened.data if opened.data is not None else write_metadata(opened.metadata)
+    key = f"metadata/{row.listed_id}.json" if opened.data is not None else row.location or row.listed_id
+    rows = [{**common, "name": "json", "key": key, "md5": hashlib.md5(metadata).hexdigest(), "data": metadata}]
+    if xml is not None:
+        xml_md5 = hashlib.md5(xml).hexdigest()
+        rows.append({**common, "name": "xml", "key": opened.metadata.xml.key, "md5": xml_md5, "data": xml})
+    return rows
+
+
+_PACKAGE_FORMAT = "biomedica package metadata"
+
+
+def write_metadata(metadata: ArticleMetadata) -> bytes:
+    """Metadata of a package, which has no JSON of its own, in a form that `read_metadata` reads back."""
+    return json.dumps({"format": _PACKAGE_FORMAT, **asdict(metadata)}, sort_keys=True, ensure_ascii=False).encode()
+
+
+def read_metadata(data: bytes, row: FileListRow) -> tuple[bytes | None, ArticleMetadata]:
+    """(bytes as served or null for a package, parsed metadata) of a held ``json`` source. Raises BadMetadataError."""
+    if _PACKAGE_FORMAT.encode() not in data:
+        return data, parse_metadata(data, row.listed_id, row.pmcid, row.version)
+    record = json.loads(data)
+    del record["format"]
+    record["xml"] = ObjectRef(*record["xml"])
+    record["media"] = tuple(ObjectRef(*each) for each in record["media"])
+    record["problems"] = tuple(Problem(*each) for each in record["problems"])
+    return None, ArticleMetadata(**record)

@@ -1,0 +1,37 @@
+"""What a chunk's data depends on. A committed chunk is valid while the hash of these inputs still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from biomedica_assets import schemas
+from biomedica_assets.jats import PARSER_VERSION
+from biomedica_assets.settings import Settings
+from biomedica_assets.store.manifests import FileListManifest
+
+INGEST_VERSION = "1"
+"""Raised when the rules of this room change what ends up in tables; every chunk is then re-parsed, not re-fetched."""
+
+
+def chunk_inputs(settings: Settings, file_list: FileListManifest, chunk: str) -> dict[str, Any]:
+    """The inputs of a chunk: its rows (a file list is never edited), versions of code, settings that change data."""
+    return {
+        "rows": f"{file_list.sha256}/{chunk}",
+        "parser": PARSER_VERSION,
+        "ingest": INGEST_VERSION,
+        "schema": schemas.SCHEMA_VERSION,
+        "max_pixels": settings.max_pixels,
+        "max_object_bytes": settings.max_object_bytes,
+    }
+
+
+def input_hash(inputs: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def wants(settings: Settings) -> dict[str, Any]:
+    """What the store wanted when a chunk was made. Not an input: wanting more lists the missing rows anew."""
+    scope = settings.scope.model_dump(mode="json", exclude={"pmcids", "max_bytes"})
+    return {**scope, "historical_ocr": settings.historical_ocr}

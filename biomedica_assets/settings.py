@@ -1,0 +1,131 @@
+"""All configuration in one typed place. Environment variables ``BIOMEDICA_*``, a ``.env`` file, or Dagster resources.
+
+The defaults run `make demo`: the embedded sample release into ``data/`` of the checkout. What does not belong
+here: anything that reads these values at import time; functions get a `Settings` handed to them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SAMPLE_CHUNK_SIZE = 10
+DEFAULT_CHUNK_SIZE = 5000
+
+
+def project_root() -> Path:
+    """The checkout this package runs from, else the current folder: what relative paths refer to."""
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+
+
+class Scope(BaseModel):
+    """What a store wants of PMC OA. Empty means everything openly licensed.
+
+    ``pmcids`` holds single ids ("PMC13901") and ranges ("PMC1000000-PMC1999999"). ``pmcids`` decides which rows
+    a file list gets; all else is known only after fetching and gives the outcome ``out_of_scope``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pmcids: tuple[str, ...] = ()
+    licence_groups: tuple[str, ...] = ()
+    years: tuple[int, int] | None = None
+    article_types: tuple[str, ...] = ()
+    tables_only: bool = Field(False, description="read no images now; they are fetched when this is taken back")
+    max_bytes: int | None = Field(None, ge=0, description="start no new chunk once the store holds this many bytes")
+
+    @field_validator("pmcids")
+    @classmethod
+    def _pmcid_ranges(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            _pmcid_range(value)
+        return values
+
+    @field_validator("licence_groups")
+    @classmethod
+    def _known_groups(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(values) - {"commercial", "noncommercial", "other"}
+        if unknown:
+            raise ValueError(f"unknown licence groups {sorted(unknown)}; known: commercial, noncommercial, other")
+        return values
+
+    @property
+    def pmcid_ranges(self) -> list[tuple[int, int]]:
+        """Inclusive (first, last) PMCID numbers; empty means all."""
+        return [_pmcid_range(value) for value in self.pmcids]
+
+
+def _pmcid_range(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(?:PMC)?(\d+)(?:\s*-\s*(?:PMC)?(\d+))?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise ValueError(f"{text!r} is neither a PMCID ('PMC13901') nor a range of them ('PMC1000-PMC1999')")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise ValueError(f"the range {text!r} ends before it begins")
+    return first, last
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseSettings):
+    """Every setting. Each is read from ``BIOMEDICA_<NAME>``; ``BIOMEDICA_SCOPE`` is JSON."""
+
+    model_config = SettingsConfigDict(env_prefix="BIOMEDICA_", env_file=".env", extra="ignore", frozen=True)
+
+    source: str = Field("", description="fsspec URL of a release (cloud layout or file list + packages); empty: sample")
+    store: str = Field("data", description="fsspec URL of the store")
+    sample: str = Field("data-sample", description="where the embedded sample release is written when it is the source")
+    scope: Scope = Field(default_factory=Scope, description="what the store wants, as JSON")
+    chunk_size: int = Field(0, ge=0, description="rows per chunk; 0: 10 for the sample release, else 5000")
+
+    source_anonymous: bool = Field(True, description="sign no request to an s3:// source")
+    concurrency: int = Field(32, ge=1, description="articles fetched at the same time within one run")
+    window_bytes: int = Field(128 << 20, ge=1, description="bytes fetched ahead of the article being written")
+    max_object_bytes: int = Field(256 << 20, ge=1, description="larger objects are not fetched, but listed")
+    max_pixels: int = Field(200_000_000, ge=1, description="larger images are stored, but never decoded")
+    shard_bytes: int = Field(1_000_000_000, ge=1, description="an archive shard is closed when it passes this size")
+
+    historical_ocr: bool = Field(False, description="collect scanned back issues (no structure, no figures)")
+    max_attempts: int = Field(5, ge=1, description="how often a transient failure is listed again")
+    max_failed_share: Share = Field(0.25, description="a chunk whose share of failed rows passes this is not committed")
+    failed_floor: int = Field(20, ge=0, description="so many failed rows are always tolerated")
+
+    hold_removed_share: Share = Field(0.001, description="a release that removes more is held")
+    hold_changed_share: Share = Field(0.05, description="a release that changes more is held")
+    hold_floor: int = Field(100, ge=0, description="so many removed or changed rows never hold a release")
+
+    backfill_cron: str = Field("*/10 * * * *", description="when the scheduled partition backfill looks for work")
+    chunks_per_tick: int = Field(40, ge=1, description="chunks that one tick of the schedule launches at most")
+    chunks_per_run: int = Field(10, ge=1, description="contiguous chunks in one run")
+    keep_runs_days: int = Field(60, ge=1, description="Dagster runs and events older than this are pruned")
+    garbage_hours: float = Field(24, ge=0, description="an unreferenced file is deleted after this; > longest stream")
+    scratch: str = Field("", description="local folder for files being written; empty: the system's")
+    alert_webhook: str = Field("", description="URL that gets a JSON digest of failures and unfinished chunks")
+
+    @model_validator(mode="after")
+    def _absolute_paths(self) -> Self:
+        # Run workers may start in another folder than the web server: a relative path must mean one place.
+        for name in ("source", "store", "sample"):
+            value = getattr(self, name)
+            if value and "://" not in value and not Path(value).is_absolute():
+                object.__setattr__(self, name, str(project_root() / value))
+        return self
+
+    @property
+    def uses_sample(self) -> bool:
+        """True when the source is the embedded sample release."""
+        return not self.source
+
+    @property
+    def source_url(self) -> str:
+        return self.source or self.sample
+
+    @property
+    def rows_per_chunk(self) -> int:
+        return self.chunk_size or (SAMPLE_CHUNK_SIZE if self.uses_sample else DEFAULT_CHUNK_SIZE)

@@ -1,0 +1,340 @@
+"""The catalogue: which rows are current, as immutable generations, and the DuckDB views every reader goes through.
+
+A generation is three Parquet files (`version_log`, `current`, `sample_index`) and a JSON file that names them with
+the chunks they were made from; ``catalogue/generation.json`` points at the newest. It is built from the one before
+and the chunks that changed since, so a day costs what the day changed plus one copy of two narrow tables.
+What does not belong here: how chunks come about (`ingest`), search indexes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from biomedica_assets import schemas
+from biomedica_assets.store.files import Files
+from biomedica_assets.store.manifests import (
+    ChunkManifest,
+    DataFile,
+    FileListManifest,
+    _Json,
+    read_chunk_manifests,
+    read_file_lists,
+)
+
+POINTER = "catalogue/generation.json"
+CATALOGUE_VERSION = 1
+"""Raised when the rules below change: the next build starts from nothing instead of the generation before."""
+
+MEMORY_LIMIT = "2GB"
+_ROW_GROUP = 100_000
+
+
+@dataclass(frozen=True)
+class Generation(_Json):
+    """One state of the catalogue. ``files`` by table; ``chunks`` maps each chunk to the digest of its data.
+
+    ``paths`` lists, per chunk table, the live Parquet files: opening the catalogue costs one small read.
+    """
+
+    version: int
+    files: dict[str, DataFile]
+    chunks: dict[str, str]
+    releases: list[str]
+    paths: dict[str, list[str]]
+    counts: dict[str, int]
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Generation:
+        generation = super().from_json(data)
+        object.__setattr__(generation, "files", {k: DataFile(**v) for k, v in generation.files.items()})  # type: ignore[arg-type]
+        return generation
+
+
+def read_generation(files: Files) -> Generation | None:
+    """The newest generation, or None before the first was built."""
+    try:
+        return Generation.from_json(files.read(POINTER))
+    except FileNotFoundError:
+        return None
+
+
+def data_digest(manifest: ChunkManifest) -> str:
+    """Hash of a chunk's live data files: two commits of the same data have the same digest."""
+    named = sorted((f.path, f.sha256) for f in [*manifest.tables.values(), *manifest.shards])
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
+
+
+def build_generation(files: Files) -> Generation:
+    """Build and publish the generation for what is committed now; the old one is returned when nothing changed."""
+    manifests = read_chunk_manifests(files)
+    file_lists = read_file_lists(files)
+    before = read_generation(files)
+    chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
+    releases = [file_list.release for file_list in file_lists]
+    if before and before.version == CATALOGUE_VERSION and (before.chunks, before.releases) == (chunks, releases):
+        return before
+    if before and (before.version != CATALOGUE_VERSION or not set(before.releases) <= set(releases)):
+        before = None
+    with tempfile.TemporaryDirectory() as scratch, _connect(files, Path(scratch)) as connection:
+        written = _build_tables(files, connection, Path(scratch), before, manifests, chunks, file_lists)
+    generation = Generation(
+        version=CATALOGUE_VERSION,
+        files=written,
+        chunks=chunks,
+        releases=releases,
+        paths={
+            table: [m.tables[table].path for m in manifests.values() if table in m.tables]
+            for table in schemas.CHUNK_TABLES
+        },
+        counts={name: data_file.rows for name, data_file in written.items()},
+    )
+    files.write(POINTER, generation.to_json())
+    write_local_database(files, generation)
+    return generation
+
+
+def _build_tables(
+    files: Files,
+    connection: duckdb.DuckDBPyConnection,
+    scratch: Path,
+    before: Generation | None,
+    manifests: Mapping[str, ChunkManifest],
+    chunks: Mapping[str, str],
+    file_lists: list[FileListManifest],
+) -> dict[str, DataFile]:
+    old_chunks = before.chunks if before else {}
+    changed = [chunk for chunk, digest in chunks.items() if old_chunks.get(chunk) != digest]
+    gone = [chunk for chunk in old_chunks if chunk not in chunks]
+    connection.execute("CREATE TABLE touched (chunk VARCHAR)")
+    if changed or gone:
+        connection.executemany("INSERT INTO touched VALUES (?)", [[chunk] for chunk in [*changed, *gone]])
+
+    def url(path: str) -> str:
+        return _sql_text(_url(files, path))
+
+    def old(table: str, schema: schemas.Table) -> str:
+        if before is None:
+            return _empty(schema)
+        return f"SELECT * FROM read_parquet({url(before.files[table].path)})"
+
+    versions = [manifests[chunk].tables["versions"].path for chunk in changed]
+    new_lists = [f for f in file_lists if not before or f.release not in before.releases]
+    # A removal counts as soon as its file list exists, whether or not its chunk is committed.
+    removals = [f.path for f in new_lists if f.actions.get("remove")]
+    log_columns = ", ".join(schemas.VERSION_LOG.names)
+    connection.execute(f"""
+        CREATE TABLE log AS
+        SELECT {log_columns} FROM ({old("version_log", schemas.VERSION_LOG)})
+        WHERE outcome = 'removed' OR chunk NOT IN (SELECT chunk FROM touched)
+        UNION ALL
+        SELECT chunk, article_id, pmcid, version, outcome, coalesce(is_manuscript, false), licence_group
+        FROM {_parquet(files, versions, schemas.VERSIONS)}
+        WHERE outcome NOT IN ('failed', 'superseded', 'removed')
+        UNION ALL
+        SELECT chunk, listed_id, pmcid, version, 'removed', false, NULL
+        FROM {_parquet(files, removals, schemas.FILE_LIST)} WHERE action = 'remove'
+    """)
+    connection.execute("""
+        CREATE TABLE newest AS SELECT * FROM log
+        QUALIFY row_number() OVER (PARTITION BY pmcid, version ORDER BY chunk DESC) = 1
+    """)
+    connection.execute("""
+        CREATE TABLE live AS
+        SELECT chunk, article_id, pmcid, version, is_manuscript, licence_group FROM newest
+        WHERE outcome = 'collected'
+          AND pmcid NOT IN (SELECT pmcid FROM newest WHERE outcome = 'retracted' AND NOT is_manuscript)
+        QUALIFY row_number() OVER (PARTITION BY pmcid ORDER BY is_manuscript, version DESC) = 1
+    """)
+    connection.execute(f"""
+        CREATE TABLE fresh AS SELECT live.chunk, live.article_id FROM live
+        ANTI JOIN (SELECT chunk, article_id FROM ({old("current", schemas.CURRENT)})
+                   WHERE chunk NOT IN (SELECT chunk FROM touched)) USING (chunk, article_id)
+    """)
+    needed = [row[0] for row in connection.execute("SELECT DISTINCT chunk FROM fresh ORDER BY 1").fetchall()]
+
+    def of_chunks(table: str) -> str:
+        paths = [manifests[chunk].tables[table].path for chunk in needed]
+        return _parquet(files, paths, schemas.CHUNK_TABLES[table])
+
+    columns = ", ".join(schemas.SAMPLE_INDEX.names)
+    index = f"""
+        SELECT {columns} FROM ({old("sample_index", schemas.SAMPLE_INDEX)})
+        SEMI JOIN (SELECT chunk, article_id FROM live ANTI JOIN fresh USING (chunk, article_id)) USING (chunk, article_id)
+        UNION ALL
+        SELECT i.chunk, a.pmcid, i.article_id, i.figure_id, i.image_id, f.kind, i.licence_group, i.licence_code,
+               a.publication_year, a.journal, a.article_type, i.media_type, i.width, i.height, i.bytes, i.sha256,
+               i.shard, i."offset", i.length, i.image_offset
+        FROM {of_chunks("images")} i
+        SEMI JOIN fresh USING (chunk, article_id)
+        JOIN {of_chunks("articles")} a USING (chunk, article_id)
+        JOIN {of_chunks("figures")} f USING (chunk, figure_id)
+    """
+    queries = {
+        schemas.VERSION_LOG: "SELECT * FROM log ORDER BY pmcid, version, chunk",
+        schemas.CURRENT: "SELECT * FROM live ORDER BY pmcid",
+        schemas.SAMPLE_INDEX: f"SELECT * FROM ({index}) ORDER BY pmcid, image_id",
+    }
+    return {t.name: _write(files, connection, scratch, t, query) for t, query in queries.items()}
+
+
+def _write(
+    files: Files, connection: duckdb.DuckDBPyConnection, scratch: Path, table: schemas.Table, query: str
+) -> DataFile:
+    """Write a query's result through the table's schema as ``catalogue/<table>-<hash>.parquet``."""
+    path, rows, schema = scratch / f"{table.name}.parquet", 0, table.arrow
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in connection.execute(query).to_arrow_reader(_ROW_GROUP):
+            columns = [batch.column(name).cast(schema.field(name).type) for name in schema.names]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+            rows += batch.num_rows
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    data_file = DataFile(f"catalogue/{table.name}-{digest[:16]}.parquet", path.stat().st_size, digest, rows)
+    files.put_file(path, data_file.path)
+    return data_file
+
+
+def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the store's views.
+
+    ``current``, ``sample_index`` and, restricted to current article versions, one view per chunk table
+    (``articles``, ``figures``, ``captions`` ...); ``samples`` joins what one image's row needs; ``all_<table>`` are the
+    tables of all committed chunks; ``open_failures`` the failures that no newer row of the version has mended.
+    Removals of file lists newer than the generation are already masked.
+
+    Raises:
+        FileNotFoundError: no catalogue has been built yet.
+    """
+    files = url if isinstance(url, Files) else Files(url)
+    generation = read_generation(files)
+    if generation is None:
+        raise FileNotFoundError(f"{files.url} has no catalogue yet: materialize the asset `catalogue`")
+    connection = duckdb.connect()
+    _register(files, connection)
+    for statement in view_statements(files, generation, _withdrawn_since(files, generation)):
+        connection.execute(statement)
+    return connection
+
+
+def view_statements(files: Files, generation: Generation, withdrawn: Iterable[str] = ()) -> Iterator[str]:
+    """The CREATE VIEW statements of `open_catalogue`; ``withdrawn`` article ids are masked."""
+    masked = ", ".join(_sql_text(article_id) for article_id in sorted(withdrawn))
+    where = f" WHERE article_id NOT IN ({masked})" if masked else ""
+    for name in ("current", "sample_index"):
+        path = _sql_text(_url(files, generation.files[name].path))
+        yield f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({path}){where}"
+    for name, table in schemas.CHUNK_TABLES.items():
+        yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {_parquet(files, generation.paths[name], table)}"
+        if name not in ("sources", "versions", "failures"):
+            yield (
+                f"CREATE OR REPLACE VIEW {name} AS "
+                f"SELECT t.* FROM all_{name} t SEMI JOIN current USING (chunk, article_id)"
+            )
+    yield """
+        CREATE OR REPLACE VIEW versions AS SELECT * FROM all_versions
+        QUALIFY row_number() OVER (PARTITION BY listed_id ORDER BY chunk DESC) = 1
+    """
+    yield """
+        CREATE OR REPLACE VIEW open_failures AS SELECT f.* FROM all_failures f
+        LEFT JOIN (SELECT article_id, max(chunk) AS good FROM all_versions WHERE outcome <> 'failed'
+                   GROUP BY article_id) v USING (article_id)
+        WHERE v.good IS NULL OR f.chunk >= v.good
+    """
+    yield """
+        CREATE OR REPLACE VIEW samples AS
+        SELECT i.*, f.label, f.kind, f.alt_text, c.title AS caption_title, c.text AS caption, c.group_caption,
+               a.pmcid, a.pmid, a.doi, a.title, a.journal, a.publication_date, a.publication_year, a.article_type,
+               a.language
+        FROM images i
+        JOIN figures f USING (chunk, figure_id)
+        LEFT JOIN captions c USING (chunk, figure_id)
+        JOIN articles a ON a.chunk = i.chunk AND a.article_id = i.article_id
+    """
+
+
+def write_local_database(files: Files, generation: Generation) -> Path | None:
+    """``catalogue.duckdb`` with the views, for people with a DuckDB client; only where the store is a local folder."""
+    target = files.local_path("catalogue.duckdb")
+    if target is None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "catalogue.duckdb"
+        with duckdb.connect(str(path)) as connection:
+            for statement in view_statements(files, generation):
+                connection.execute(statement)
+        files.put_file(path, "catalogue.duckdb")
+    return target
+
+
+def _withdrawn_since(files: Files, generation: Generation) -> set[str]:
+    """Ids that file lists newer than the generation remove."""
+    withdrawn: set[str] = set()
+    for file_list in read_file_lists(files):
+        if file_list.release in generation.releases or not file_list.actions.get("remove"):
+            continue
+        with files.open_seekable(file_list.path) as file:
+            table = pq.read_table(file, columns=["listed_id"], filters=[("action", "=", "remove")])
+        withdrawn.update(table.column("listed_id").to_pylist())
+    return withdrawn
+
+
+@contextmanager
+def _connect(files: Files, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(scratch / "build.duckdb")) as connection:
+        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute(f"SET temp_directory = {_sql_text(str(scratch / 'spill'))}")
+        connection.execute("SET TimeZone = 'UTC'")
+        _register(files, connection)
+        yield connection
+
+
+def _register(files: Files, connection: duckdb.DuckDBPyConnection) -> None:
+    """Let DuckDB read the store: its own reader for local files, fsspec for the rest (no extension is needed)."""
+    if files.local_path() is None:
+        connection.register_filesystem(files.fsspec())
+
+
+def _url(files: Files, path: str) -> str:
+    local = files.local_path(path)
+    return str(local) if local is not None else f"{files.url.rstrip('/')}/{path}"
+
+
+def _parquet(files: Files, paths: list[str], table: schemas.Table) -> str:
+    """A FROM item over these files: the table's columns, null where an older file lacks one."""
+    if not paths:
+        return f"({_empty(table)})"
+    listed = ", ".join(_sql_text(_url(files, path)) for path in paths)
+    return f"read_parquet([{listed}])"
+
+
+def _empty(table: schemas.Table) -> str:
+    columns = ", ".join(f'NULL::{_duck_type(c.type)} AS "{c.name}"' for c in table.columns)
+    return f"SELECT {columns} WHERE false"
+
+
+def _duck_type(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        return f"{_duck_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        inner = ", ".join(f'"{kind.field(i).name}" {_duck_type(kind.field(i).type)}' for i in range(kind.num_fields))
+        return f"STRUCT({inner})"
+    if pa.types.is_integer(kind):
+        return "BIGINT"
+    if pa.types.is_boolean(kind):
+        return "BOOLEAN"
+    return "BLOB" if pa.types.is_large_binary(kind) else "VARCHAR"
+
+
+def _sql_text(text: Any) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
