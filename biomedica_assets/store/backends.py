@@ -82,6 +82,7 @@ class Backend(Protocol):
     def write(self, path: str, data: bytes) -> None: ...
     def put_file(self, local_path: Path, path: str, move: bool) -> None: ...
     def size(self, path: str) -> int: ...
+    def stamp(self, path: str) -> str: ...
     def list(self, prefix: str) -> _Listing: ...
     def folders(self, prefix: str) -> _Names: ...
     def remove(self, path: str) -> None: ...
@@ -179,6 +180,11 @@ class _Local:
             raise FileNotFoundError(f"no such file: {path}")
         return status.st_size
 
+    def stamp(self, path: str) -> str:
+        with local_errors(path):
+            status = (self._root / path).stat()
+        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
     def list(self, prefix: str) -> _Listing:
         for folder, _, names in os.walk(self._root / prefix, followlinks=True):
             for name in names:
@@ -266,6 +272,11 @@ class _Objects:
     def size(self, path: str) -> int:
         with _object_errors(path):
             return obstore.head(self._store, path)["size"]
+
+    def stamp(self, path: str) -> str:
+        with _object_errors(path):
+            found = obstore.head(self._store, path)
+        return f"{found['size']}-{found['last_modified']}-{found['e_tag']}"
 
     def list(self, prefix: str) -> _Listing:
         with _object_errors(prefix):
@@ -384,6 +395,9 @@ class _Fsspec:
         if info["type"] != "file":
             raise FileNotFoundError(f"no such file: {path}")
         return int(info["size"])
+
+    def stamp(self, path: str) -> str:
+        return str(self._fs.ukey(self._full(path)))
 
     def list(self, prefix: str) -> _Listing:
         for full, info in self._fs.find(self._full(prefix), detail=True).items():

@@ -154,6 +154,13 @@ class Files:
         """Bytes of the file. Raises FileNotFoundError."""
         return self._counted(self._backend.size, check_path(path))
 
+    def stamp(self, path: str) -> str:
+        """A cheap mark that differs when the file was replaced: ETag or times and size. Only for caches.
+
+        Raises FileNotFoundError.
+        """
+        return self._counted(self._backend.stamp, check_path(path))
+
     def exists(self, path: str) -> bool:
         """Whether there is a file (not a folder) at ``path``."""
         try:
