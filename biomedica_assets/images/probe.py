@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -209,23 +209,24 @@ def perceptual_hash(image: Image.Image) -> str:
     Raises: whatever Pillow raises on damaged pixels.
     """
     image.draft("L", (2 * _LUMA_SIDE, 2 * _LUMA_SIDE))
-    low = _BASIS @ _luma(image) @ _BASIS.T
+    low = _BASIS @ np.rint(_luma(image)).astype(np.int64) @ _BASIS.T
     middle = np.sort(low, axis=None)[_HASH_SIDE * _HASH_SIDE // 2 - 1 :][:2]
     return np.packbits(2 * low > middle.sum()).tobytes().hex()
 
 
 def _luma(image: Image.Image) -> np.ndarray:
-    """32 x 32 brightness, 0 to 255, as integers."""
-    size = (_LUMA_SIDE, _LUMA_SIDE)
+    """32 x 32 brightness, 0 to 255."""
     if image.mode[0] in "IF":  # 16 and 32 bits a sample, as microscopes write them: stretch to 8
-        deep = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+        deep = np.nan_to_num(_small(image), posinf=0, neginf=0)
         low, high = deep.min(), deep.max()
-        image = Image.fromarray(np.rint((deep - low) * (255 / ((high - low) or 1))).astype(np.uint8))
-    if image.has_transparency_data:
-        small = image.convert("RGBA").resize(size, Image.Resampling.BOX)
-        return _integers(Image.alpha_composite(Image.new("RGBA", size, "white"), small).convert("L"))
-    return _integers(image.convert("L").resize(size, Image.Resampling.BOX))
+        return (deep - low) * (255 / ((high - low) or 1))
+    if not image.has_transparency_data:
+        return _small(image.convert("L"))
+    # Brightness weighted by opacity, and white for the rest; band by band, since whole RGBA copies cost memory.
+    image = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
+    opacity = image.getchannel("A")
+    return _small(ImageChops.multiply(image.convert("L"), opacity)) + 255 - _small(opacity)
 
 
-def _integers(image: Image.Image) -> np.ndarray:
-    return np.asarray(image, dtype=np.int64)
+def _small(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.resize((_LUMA_SIDE, _LUMA_SIDE), Image.Resampling.BOX), dtype=np.float64)
