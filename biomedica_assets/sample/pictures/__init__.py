@@ -13,13 +13,21 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from biomedica_assets.sample.pictures import canvas, plots
+from biomedica_assets.sample.pictures import canvas, diagrams, micro, photos, plots, scans
 
 Drawing = Callable[[np.random.Generator, int, int], Image.Image]
 
 DRAWINGS: dict[str, tuple[str, Drawing]] = {
     **{name: ("signal" if name == "signal_trace" else "plot", draw) for name, draw in plots.KINDS.items()},
+    **{name: ("diagram", draw) for name, draw in diagrams.KINDS.items()},
+    **{name: ("radiology", draw) for name, draw in scans.KINDS.items()},
+    **{name: ("ophthalmology", draw) for name, draw in scans.EYE_KINDS.items()},
+    **micro.KINDS,
+    **photos.KINDS,
 }
+DRAWINGS["chemical_structure"] = ("chemistry", diagrams.chemical_structure)
+DRAWINGS["region_map"] = ("map", diagrams.region_map)
+DRAWINGS["table_image"] = ("table", diagrams.table_image)
 """(modality, drawing) by kind."""
 
 

@@ -102,14 +102,21 @@ def mask(height: int, width: int, blur: float, *shapes: Sequence[Point] | tuple[
 
 
 def blob(
-    rng: np.random.Generator, x: float, y: float, rx: float, ry: float, rough: float = 0.15, points: int = 40
+    rng: np.random.Generator,
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    rough: float = 0.15,
+    points: int = 40,
+    turn: float | None = None,
 ) -> list[Point]:
-    """Outline of an irregular ellipse."""
+    """Outline of an irregular ellipse, turned by ``turn`` radians (None: at random)."""
     t = np.linspace(0, 2 * np.pi, points, endpoint=False)
     radius = np.ones(points)
     for k in range(2, 6):
         radius += rough / k * 2 * rng.normal() * np.cos(k * t + rng.random() * 6.3)
-    turn = rng.random() * 6.3
+    turn = rng.random() * 6.3 if turn is None else turn
     px, py = rx * radius * np.cos(t), ry * radius * np.sin(t)
     return list(zip(x + px * np.cos(turn) - py * np.sin(turn), y + px * np.sin(turn) + py * np.cos(turn), strict=True))
 

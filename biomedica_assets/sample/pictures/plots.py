@@ -8,7 +8,7 @@ from PIL import Image
 from biomedica_assets.sample.pictures.canvas import PALETTES, Array, Canvas, Colour, colourise
 
 Generator = np.random.Generator
-WORDS_X = ("Time (weeks)", "Dose (mg/kg)", "Age (years)", "Concentration (µM)", "Day", "Cycle", "Distance (mm)")
+WORDS_X = ("Time (weeks)", "Dose (mg/kg)", "Age (years)", "Concentration (uM)", "Day", "Cycle", "Distance (mm)")
 WORDS_Y = ("Fold change", "Relative expression", "Score", "Volume (mL)", "Cells (%)", "Intensity (a.u.)", "OD 600 nm")
 GROUPS = ("Control", "Vehicle", "Low", "High", "KO", "WT", "siRNA", "Treated", "Sham", "Day 7", "Day 14")
 
@@ -270,7 +270,8 @@ def heat_map(rng: Generator, width: int, height: int) -> Image.Image:
     values[: rows // 2, : columns // 2] += rng.uniform(0.2, 0.35)
     values[rows // 2 :, columns // 2 :] -= rng.uniform(0.15, 0.3)
     left, top, right, bottom = width * 0.14, height * 0.14, width * 0.82, height * 0.93
-    cells = colourise(values, str(rng.choice(["diverging", "viridis", "hot"])))
+    colours = str(rng.choice(["diverging", "viridis", "hot"]))
+    cells = colourise(values, colours)
     c.paste(cells.resize((columns * 12, rows * 12), Image.Resampling.NEAREST), left, top, right - left, bottom - top)
     step = (right - left) / columns
     heights = np.full(columns, top - 3)
@@ -281,7 +282,7 @@ def heat_map(rng: Generator, width: int, height: int) -> Image.Image:
         c.line([(xs[i], heights[i]), (xs[i], y), (xs[i + 1], y), (xs[i + 1], heights[i + 1])], (60, 60, 60), 1)
         xs, heights = np.delete(xs, i + 1), np.delete(heights, i + 1)
         heights[i], xs[i] = y, xs[i] + step / 2
-    bar = colourise(np.linspace(1, 0, 64)[:, None] * np.ones((1, 8)), "diverging")
+    bar = colourise(np.linspace(1, 0, 64)[:, None] * np.ones((1, 8)), colours)
     c.paste(bar, width * 0.88, height * 0.3, width * 0.03, height * 0.35)
     for i, word in enumerate(("2", "0", "-2")):
         c.text(width * 0.925, height * (0.3 + 0.175 * i), word, max(8, height / 34), anchor="lm")
