@@ -36,13 +36,13 @@ def build(approve: str, adopt: bool) -> None:
     Chunks that are already valid are not done again: run it after a crash, or every day.
     """
     from biomedica_assets.automation.build import BuildFailedError, build_all
-    from biomedica_assets.pmc.releases import SourceUnusable
+    from biomedica_assets.pmc.releases import ListingError, NoReleaseError
     from biomedica_assets.store.manifests import StoreError
 
     with _instance() as instance:
         try:
             click.echo(build_all(instance, approve=approve, adopt=adopt))
-        except (BuildFailedError, StoreError, SourceUnusable) as error:
+        except (BuildFailedError, StoreError, NoReleaseError, ListingError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -122,7 +122,6 @@ def _instance() -> Iterator[dg.DagsterInstance]:
 
     with dg.DagsterInstance.get() as instance:
         yield instance
-
 
 
 if __name__ == "__main__":

@@ -98,7 +98,11 @@ def build_chunk_assets(settings: Settings) -> dg.AssetsDefinition:
         ],
         check_specs=[
             dg.AssetCheckSpec(
-                check.name, asset=check.table, description=check.meaning, blocking=check.blocking, partitions_def=pmc_chunks
+                check.name,
+                asset=check.table,
+                description=check.meaning,
+                blocking=check.blocking,
+                partitions_def=pmc_chunks,
             )
             for check in CHECKS
         ],

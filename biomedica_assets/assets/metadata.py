@@ -29,6 +29,7 @@ def column_schema(table: Table) -> dict[str, Any]:
 
 
 def markdown_image(jpeg: bytes, alt: str) -> str:
+    """The picture as Markdown that carries its own bytes."""
     return f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})"
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dagster as dg
 
 from biomedica_assets import schemas
-from biomedica_assets.assets.metadata import column_schema
+from biomedica_assets.assets.metadata import column_schema, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import register_chunks
-from biomedica_assets.ingest.listing import ReleaseHeld, list_release
-from biomedica_assets.store.manifests import FileListManifest, read_file_lists
+from biomedica_assets.ingest.listing import ReleaseHeldError, list_release
+from biomedica_assets.pmc.file_list import FileListSummary, list_chunks, read_summary
+from biomedica_assets.store.manifests import list_releases
 
 GROUP = "release"
 
@@ -31,43 +32,43 @@ class FileListConfig(dg.Config):
     metadata=column_schema(schemas.FILE_LIST),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
 )
-def file_list(context: dg.AssetExecutionContext, config: FileListConfig, biomedica: BiomedicaResource) -> dg.MaterializeResult:
+def file_list(
+    context: dg.AssetExecutionContext, config: FileListConfig, biomedica: BiomedicaResource
+) -> dg.MaterializeResult:
     """What the newest PMC release adds, changes or removes, cut into chunks: the partitions of the whole graph.
 
     Written once per release and never edited. A release that removes or changes suspiciously much is held: this
     asset then fails and nothing changes until it is run again with ``approve: <release>``.
     """
+    workspace = biomedica.open()
     try:
-        written = list_release(biomedica.open(), approve=config.approve, adopt=config.adopt)
-    except ReleaseHeld as held:
-        raise dg.Failure(
-            description=str(held), metadata={k: dg.MetadataValue.int(v) for k, v in held.counts.items()}, allow_retries=False
-        ) from held
-    lists = read_file_lists(biomedica.open().files)
+        written = list_release(workspace, approve=config.approve, adopt=config.adopt)
+    except ReleaseHeldError as held:
+        counts = {action: dg.MetadataValue.int(count) for action, count in held.summary.actions.items()}
+        raise dg.Failure(description=str(held), metadata=counts, allow_retries=False) from held
+    releases = list_releases(workspace.files)
     # All keys, not only the new ones: a run killed between writing the list and registering is mended here.
-    registered = register_chunks(context.instance, (key for each in lists for key in each.chunk_keys))
+    keys = [key for release in releases for key, _ in list_chunks(workspace.files, release)]
+    registered = register_chunks(context.instance, keys)
     if written is None:
         context.log.info("no newer complete release; the file lists are up to date")
-    return dg.MaterializeResult(metadata=_summary(lists, written, registered))
-
-
-def _summary(
-    lists: list[FileListManifest], written: FileListManifest | None, registered: list[str]
-) -> dict[str, dg.MetadataValue]:
-    newest = written or (lists[-1] if lists else None)
-    summary: dict[str, dg.MetadataValue] = {
+    newest = written or (read_summary(workspace.files, releases[-1]) if releases else None)
+    metadata: dict[str, dg.MetadataValue] = {
         "new": dg.MetadataValue.bool(written is not None),
-        "file_lists": dg.MetadataValue.int(len(lists)),
+        "releases": dg.MetadataValue.int(len(releases)),
+        "chunks": dg.MetadataValue.int(len(keys)),
         "chunks_registered": dg.MetadataValue.int(len(registered)),
     }
-    if newest:
-        rows = "\n".join(f"| {action} | {count:,} |" for action, count in sorted(newest.actions.items()))
-        summary |= {
-            "release": dg.MetadataValue.text(newest.release),
-            "source_release": dg.MetadataValue.text(newest.source_release),
-            "dagster/row_count": dg.MetadataValue.int(newest.rows),
-            "chunks": dg.MetadataValue.int(len(newest.chunks)),
-            "actions": dg.MetadataValue.md(f"| action | rows |\n|---|---|\n{rows}"),
-            "notes": dg.MetadataValue.json(newest.notes),
-        }
-    return summary
+    return dg.MaterializeResult(metadata=metadata | (_summary(newest) if newest else {}))
+
+
+def _summary(file_list: FileListSummary) -> dict[str, dg.MetadataValue]:
+    notes = {name: getattr(file_list, name) for name in ("out_of_scope", "skipped", "duplicates", "given_up")}
+    return {
+        "release": dg.MetadataValue.text(file_list.release),
+        "inventory_md5": dg.MetadataValue.text(file_list.checksum),
+        "dagster/row_count": dg.MetadataValue.int(file_list.rows),
+        "listed": dg.MetadataValue.int(file_list.listed),
+        "actions": dg.MetadataValue.md(markdown_table(["action", "rows"], file_list.actions.items())),
+        "notes": dg.MetadataValue.json(notes),
+    }

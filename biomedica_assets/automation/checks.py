@@ -17,7 +17,8 @@ def unfinished_chunks(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not status.unfinished,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(status.unfinished)} of {len(status.chunks)} chunks unfinished, {status.failed_rows} rows failed",
+        description=f"{len(status.unfinished)} of {len(status.chunks)} chunks unfinished, "
+        f"{status.failed_rows} rows failed",
         metadata={
             "unfinished": dg.MetadataValue.int(len(status.unfinished)),
             "first_unfinished": dg.MetadataValue.text(", ".join(status.unfinished[:20]) or "none"),

@@ -37,8 +37,9 @@ def reconcile_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -
     context.add_output_metadata({name: dg.MetadataValue.int(count) for name, count in done.items()})
 
 
-@dg.job(description="Make this Dagster instance show what the store holds, e.g. after DAGSTER_HOME was lost.")
+@dg.job
 def reconcile() -> None:
+    """Make this Dagster instance show what the store holds, e.g. after DAGSTER_HOME was lost."""
     reconcile_op()
 
 
@@ -51,14 +52,18 @@ def garbage_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> 
     context.add_output_metadata({"deleted": done.deleted, "bytes": done.bytes, "waiting": done.waiting})
 
 
-@dg.job(description="Delete unreferenced files of the store that are older than BIOMEDICA_GARBAGE_HOURS. Weekly.")
+@dg.job
 def garbage_collection() -> None:
+    """Delete unreferenced files of the store that are older than BIOMEDICA_GARBAGE_HOURS. Weekly."""
     garbage_op()
 
 
 @dg.op(pool="upkeep")
 def prune_runs_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> None:
-    """Delete finished runs, with their events, that are older than BIOMEDICA_KEEP_RUNS_DAYS."""
+    """Delete finished runs, with their events, that are older than BIOMEDICA_KEEP_RUNS_DAYS.
+
+    With a run go the materializations it reported; they are reported again from the store's manifests.
+    """
     before = datetime.now(UTC) - timedelta(days=biomedica.settings().keep_runs_days)
     finished = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
@@ -69,12 +74,15 @@ def prune_runs_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) 
         for run_id in batch:
             context.instance.delete_run(run_id)
         pruned += len(batch)
-    context.log.info(f"pruned {pruned} runs created before {before:%Y-%m-%d}; the store keeps the truth (job reconcile)")
+    context.log.info(
+        f"pruned {pruned} runs created before {before:%Y-%m-%d}; the store keeps the truth (job reconcile)"
+    )
     context.add_output_metadata({"runs": pruned})
 
 
-@dg.job(description="Delete old runs and events from Dagster's database. Weekly.")
+@dg.job
 def prune_runs() -> None:
+    """Delete old runs and events from Dagster's database. Weekly."""
     prune_runs_op()
 
 
@@ -101,8 +109,9 @@ def digest_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> N
         urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
 
-@dg.job(description="A digest of failures and unfinished chunks, optionally to a webhook. Daily.")
+@dg.job
 def digest() -> None:
+    """A digest of failures and unfinished chunks, optionally to a webhook. Daily."""
     digest_op()
 
 

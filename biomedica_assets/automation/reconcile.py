@@ -10,8 +10,9 @@ from biomedica_assets import schemas
 from biomedica_assets.assets.articles import table_metadata
 from biomedica_assets.automation.partitions import register_chunks
 from biomedica_assets.ingest.workspace import Workspace
+from biomedica_assets.pmc.file_list import list_chunks
 from biomedica_assets.store.catalogue import read_generation
-from biomedica_assets.store.manifests import read_chunk_manifests, read_file_lists
+from biomedica_assets.store.manifests import list_releases, read_chunk_manifests
 
 
 def reconcile_instance(
@@ -22,11 +23,11 @@ def reconcile_instance(
     Costs about 20 ms of CPU per reported (table, chunk) on SQLite, and nothing for those the instance has.
     """
     files = workspace.files
-    file_lists = read_file_lists(files)
-    registered = register_chunks(instance, (key for each in file_lists for key in each.chunk_keys))
-    if file_lists and instance.get_latest_materialization_event(dg.AssetKey("file_list")) is None:
+    releases = list_releases(files)
+    registered = register_chunks(instance, (key for name in releases for key, _ in list_chunks(files, name)))
+    if releases and instance.get_latest_materialization_event(dg.AssetKey("file_list")) is None:
         instance.report_runless_asset_event(
-            dg.AssetMaterialization("file_list", metadata={"release": file_lists[-1].release, "reconciled": True})
+            dg.AssetMaterialization("file_list", metadata={"release": releases[-1], "reconciled": True})
         )
     manifests = read_chunk_manifests(files)
     reported = 0
@@ -35,7 +36,7 @@ def reconcile_instance(
         for chunk, manifest in manifests.items():
             if chunk in known or name not in manifest.tables:
                 continue
-            metadata = {**table_metadata(files, manifest, name), "reconciled": True}
+            metadata = table_metadata(files, manifest, name) | {"reconciled": dg.MetadataValue.bool(True)}
             instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=chunk, metadata=metadata))
             reported += 1
         log(f"{name}: {len(manifests)} chunks in the store, {len(known)} were known")

@@ -54,10 +54,14 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         given_up = {key for key, count in failed.items() if count >= MAX_FAILED_RUNS_A_DAY}
         wanted = [key for key in status.unfinished if key not in busy and key not in given_up][: now.chunks_per_tick]
         if given_up & set(status.unfinished):
-            context.log.warning(f"left for a person after repeated failures: {sorted(given_up & set(status.unfinished))}")
+            context.log.warning(
+                f"left for a person after repeated failures: {sorted(given_up & set(status.unfinished))}"
+            )
         ranges = list(contiguous_ranges(ordered, set(wanted), now.chunks_per_run))
         if not ranges:
-            return dg.SkipReason(f"{len(status.unfinished)} chunks are unfinished; all run already or failed repeatedly")
+            return dg.SkipReason(
+                f"{len(status.unfinished)} chunks are unfinished; all run already or failed repeatedly"
+            )
         return [dg.RunRequest(tags={RANGE_START: keys[0], RANGE_END: keys[-1]}) for keys in ranges]
 
     return [

@@ -16,7 +16,7 @@ def pmc_release(context: dg.SensorEvaluationContext, biomedica: BiomedicaResourc
     """
     try:
         release = biomedica.open().source.latest()
-    except Exception as error:  # noqa: BLE001 - whatever the network does, a tick must not lose the cursor
+    except Exception as error:
         return dg.SkipReason(f"the source cannot be read: {type(error).__name__}: {error}")
     if release is None:
         return dg.SkipReason("the source has no complete release yet")

@@ -250,7 +250,9 @@ class _Work:
     def _check_scope(self, article: Row) -> None:
         scope, year = self._settings.scope, article.get("publication_year")
         if scope.years and (year is None or not scope.years[0] <= year <= scope.years[1]):
-            raise _OutOfScopeError(f"published in {year or 'an unknown year'}, wanted {scope.years[0]}-{scope.years[1]}")
+            raise _OutOfScopeError(
+                f"published in {year or 'an unknown year'}, wanted {scope.years[0]}-{scope.years[1]}"
+            )
         if scope.article_types and article.get("article_type") not in scope.article_types:
             raise _OutOfScopeError(f"article type {article.get('article_type')!r} is not wanted")
 
@@ -304,9 +306,7 @@ class _Work:
         assert self._held is not None
         result.shards[held["shard"]] = self._held.shards[held["shard"]]
 
-    def _add_sample(
-        self, metadata: ArticleMetadata, name: str, data: bytes, facts: Row, result: ArticleResult
-    ) -> None:
+    def _add_sample(self, metadata: ArticleMetadata, name: str, data: bytes, facts: Row, result: ArticleResult) -> None:
         held = self._held.images.get(name) if self._held else None
         if held is not None and held["md5"] == facts["md5"]:
             facts.update({column: held[column] for column in HELD_IMAGE_COLUMNS})

@@ -76,7 +76,9 @@ def check_chunk(files: Files, manifest: ChunkManifest) -> Iterator[CheckResult]:
     figures = pc.unique(column("figures", "figure_id"))
     captions = column("captions", "figure_id")
     stray = _outside(captions, figures)
-    yield CheckResult(CAPTIONS_JOIN, not stray, f"{stray} of {len(captions)} captions without a figure", {"stray": stray})
+    yield CheckResult(
+        CAPTIONS_JOIN, not stray, f"{stray} of {len(captions)} captions without a figure", {"stray": stray}
+    )
     mentions = column("mentions", "figure_id")
     stray = _outside(mentions, figures)
     stray += _outside(column("mentions", "paragraph_id"), pc.unique(column("paragraphs", "paragraph_id")))

@@ -16,7 +16,7 @@ from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.workspace import Workspace, open_workspace
 from biomedica_assets.pmc.releases import ListingError, NoReleaseError
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.manifests import StoreError, read_chunk_manifests, read_file_lists
+from biomedica_assets.store.manifests import StoreError, read_chunk_manifests
 
 PACKAGES = ("dagster", "dagster-webserver", "lxml", "pyarrow", "duckdb", "obstore", "pillow", "webdataset", "biopython")
 
@@ -84,15 +84,16 @@ def _store(workspace: Workspace) -> Iterator[Finding]:
         files.write(probe, b"written by biomedica doctor")
         files.remove(probe)
         status = store_status(files, settings)
-        held = sum(file_list.rows for file_list in read_file_lists(files))
+        held = sum(status.rows.values())
     except (OSError, StoreError, ValueError) as error:
         advice = "check BIOMEDICA_STORE and its permissions"
         yield Finding("store", False, f"{files.url}: {type(error).__name__}: {error}", advice)
         return
     done = len(status.chunks) - len(status.unfinished)
     yield Finding(
-        "store", True, f"{files.url}: {held:,} rows listed, {done} of {len(status.chunks)} chunks committed, "
-        f"{status.bytes:,} bytes"
+        "store",
+        True,
+        f"{files.url}: {held:,} rows listed, {done} of {len(status.chunks)} chunks committed, {status.bytes:,} bytes",
     )
     if status.failed_rows:
         yield Finding("failures", True, f"{status.failed_rows} rows failed (view open_failures of the catalogue)")

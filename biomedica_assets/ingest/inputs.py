@@ -8,17 +8,17 @@ from typing import Any
 
 from biomedica_assets import schemas
 from biomedica_assets.jats import PARSER_VERSION
+from biomedica_assets.pmc.file_list import FileListSummary
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.manifests import FileListManifest
 
 INGEST_VERSION = "1"
 """Raised when the rules of this room change what ends up in tables; every chunk is then re-parsed, not re-fetched."""
 
 
-def chunk_inputs(settings: Settings, file_list: FileListManifest, chunk: str) -> dict[str, Any]:
+def chunk_inputs(settings: Settings, file_list: FileListSummary, chunk: str) -> dict[str, Any]:
     """The inputs of a chunk: its rows (a file list is never edited), versions of code, settings that change data."""
     return {
-        "rows": f"{file_list.sha256}/{chunk}",
+        "rows": f"{chunk} of {file_list.rows} rows by {file_list.chunk_size} of inventory {file_list.checksum}",
         "parser": PARSER_VERSION,
         "ingest": INGEST_VERSION,
         "schema": schemas.SCHEMA_VERSION,
@@ -28,6 +28,7 @@ def chunk_inputs(settings: Settings, file_list: FileListManifest, chunk: str) ->
 
 
 def input_hash(inputs: dict[str, Any]) -> str:
+    """Hash of the inputs, 64 hex digits."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

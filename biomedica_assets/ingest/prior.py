@@ -15,7 +15,7 @@ from biomedica_assets.pmc.file_list import FileListRow, read_chunk_rows
 from biomedica_assets.pmc.keys import parse_article_id
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import ChunkManifest, DataFile, read_chunk_manifest, release_of
+from biomedica_assets.store.manifests import ChunkManifest, DataFile, read_chunk_manifest
 from biomedica_assets.store.tables import iter_rows
 
 _NOTHING_HELD = ("failed", "superseded", "removed")
@@ -57,7 +57,7 @@ class PriorState:
             further: dict[str, set[str]] = defaultdict(set)
             for prior_chunk, listed_ids in sorted(wanted.items()):
                 missing = listed_ids - self._look_in(prior_chunk, listed_ids)
-                chunk_rows = rows if prior_chunk == chunk else self._rows_of(prior_chunk) if missing else []
+                chunk_rows = rows if prior_chunk == chunk else read_chunk_rows(files, prior_chunk) if missing else []
                 for link, linked in _by_chunk(chunk_rows, missing).items():
                     further[link] |= linked
             wanted = further
@@ -78,9 +78,6 @@ class PriorState:
                 self._versions[state["listed_id"]] = (chunk, state)
                 found.add(state["listed_id"])
         return found
-
-    def _rows_of(self, chunk: str) -> Sequence[FileListRow]:
-        return read_chunk_rows(self._files, release_of(chunk), chunk)
 
     def get(self, row: FileListRow) -> Held | None:
         """What is held of the row, or None. Call in file-list order."""

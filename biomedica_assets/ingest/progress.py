@@ -20,6 +20,7 @@ def reporting(watcher: Callable[[int], object]) -> Iterator[None]:
 
 
 def advance(rows: int) -> None:
+    """Tell whoever watches that so many rows are done."""
     watcher = _watcher.get()
     if watcher is not None:
         watcher(rows)

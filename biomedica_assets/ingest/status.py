@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from biomedica_assets.ingest.inputs import chunk_inputs, input_hash
+from biomedica_assets.pmc.file_list import read_summary
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import read_chunk_manifests, read_file_lists
+from biomedica_assets.store.manifests import list_releases, read_chunk_manifests
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def store_status(files: Files, settings: Settings) -> StoreStatus:
     manifests = read_chunk_manifests(files)
     rows: dict[str, int] = {}
     unfinished = []
-    for file_list in read_file_lists(files):
+    for file_list in (read_summary(files, release) for release in list_releases(files)):
         for chunk, count in file_list.chunks:
             rows[chunk] = count
             manifest = manifests.get(chunk)

@@ -23,7 +23,7 @@ class Workspace:
         """The release source.
 
         Raises:
-            SourceUnusable: there is no release at the URL.
+            NoReleaseError: there is no release at the URL.
         """
         if self.settings.uses_sample:
             from biomedica_assets.sample import ensure  # the generator is needed only here

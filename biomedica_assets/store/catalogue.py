@@ -22,14 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
+from biomedica_assets.store.duck import duck_url, register
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
     DataFile,
-    FileListManifest,
-    _Json,
+    JsonRecord,
+    file_list_path,
+    list_releases,
     read_chunk_manifests,
-    read_file_lists,
 )
 
 POINTER = "catalogue/generation.json"
@@ -41,7 +42,7 @@ _ROW_GROUP = 100_000
 
 
 @dataclass(frozen=True)
-class Generation(_Json):
+class Generation(JsonRecord):
     """One state of the catalogue. ``files`` by table; ``chunks`` maps each chunk to the digest of its data.
 
     ``paths`` lists, per chunk table, the live Parquet files: opening the catalogue costs one small read.
@@ -78,16 +79,15 @@ def data_digest(manifest: ChunkManifest) -> str:
 def build_generation(files: Files) -> Generation:
     """Build and publish the generation for what is committed now; the old one is returned when nothing changed."""
     manifests = read_chunk_manifests(files)
-    file_lists = read_file_lists(files)
+    releases = list_releases(files)
     before = read_generation(files)
     chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
-    releases = [file_list.release for file_list in file_lists]
     if before and before.version == CATALOGUE_VERSION and (before.chunks, before.releases) == (chunks, releases):
         return before
     if before and (before.version != CATALOGUE_VERSION or not set(before.releases) <= set(releases)):
         before = None
     with tempfile.TemporaryDirectory() as scratch, _connect(files, Path(scratch)) as connection:
-        written = _build_tables(files, connection, Path(scratch), before, manifests, chunks, file_lists)
+        written = _build_tables(files, connection, Path(scratch), before, manifests, chunks, releases)
     generation = Generation(
         version=CATALOGUE_VERSION,
         files=written,
@@ -111,7 +111,7 @@ def _build_tables(
     before: Generation | None,
     manifests: Mapping[str, ChunkManifest],
     chunks: Mapping[str, str],
-    file_lists: list[FileListManifest],
+    releases: list[str],
 ) -> dict[str, DataFile]:
     old_chunks = before.chunks if before else {}
     changed = [chunk for chunk, digest in chunks.items() if old_chunks.get(chunk) != digest]
@@ -121,7 +121,7 @@ def _build_tables(
         connection.executemany("INSERT INTO touched VALUES (?)", [[chunk] for chunk in [*changed, *gone]])
 
     def url(path: str) -> str:
-        return _sql_text(_url(files, path))
+        return _sql_text(duck_url(files, path))
 
     def old(table: str, schema: schemas.Table) -> str:
         if before is None:
@@ -129,9 +129,8 @@ def _build_tables(
         return f"SELECT * FROM read_parquet({url(before.files[table].path)})"
 
     versions = [manifests[chunk].tables["versions"].path for chunk in changed]
-    new_lists = [f for f in file_lists if not before or f.release not in before.releases]
     # A removal counts as soon as its file list exists, whether or not its chunk is committed.
-    removals = [f.path for f in new_lists if f.actions.get("remove")]
+    unseen = [file_list_path(name) for name in releases if not before or name not in before.releases]
     log_columns = ", ".join(schemas.VERSION_LOG.names)
     connection.execute(f"""
         CREATE TABLE log AS
@@ -143,7 +142,7 @@ def _build_tables(
         WHERE outcome NOT IN ('failed', 'superseded', 'removed')
         UNION ALL
         SELECT chunk, listed_id, pmcid, version, 'removed', false, NULL
-        FROM {_parquet(files, removals, schemas.FILE_LIST)} WHERE action = 'remove'
+        FROM {_parquet(files, unseen, schemas.FILE_LIST)} WHERE action = 'remove'
     """)
     connection.execute("""
         CREATE TABLE newest AS SELECT * FROM log
@@ -170,7 +169,8 @@ def _build_tables(
     columns = ", ".join(schemas.SAMPLE_INDEX.names)
     index = f"""
         SELECT {columns} FROM ({old("sample_index", schemas.SAMPLE_INDEX)})
-        SEMI JOIN (SELECT chunk, article_id FROM live ANTI JOIN fresh USING (chunk, article_id)) USING (chunk, article_id)
+        SEMI JOIN (SELECT chunk, article_id FROM live ANTI JOIN fresh USING (chunk, article_id))
+        USING (chunk, article_id)
         UNION ALL
         SELECT i.chunk, a.pmcid, i.article_id, i.figure_id, i.image_id, f.kind, i.licence_group, i.licence_code,
                a.publication_year, a.journal, a.article_type, i.media_type, i.width, i.height, i.bytes, i.sha256,
@@ -221,7 +221,7 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
     if generation is None:
         raise FileNotFoundError(f"{files.url} has no catalogue yet: materialize the asset `catalogue`")
     connection = duckdb.connect()
-    _register(files, connection)
+    register(files, connection)
     for statement in view_statements(files, generation, _withdrawn_since(files, generation)):
         connection.execute(statement)
     return connection
@@ -232,7 +232,7 @@ def view_statements(files: Files, generation: Generation, withdrawn: Iterable[st
     masked = ", ".join(_sql_text(article_id) for article_id in sorted(withdrawn))
     where = f" WHERE article_id NOT IN ({masked})" if masked else ""
     for name in ("current", "sample_index"):
-        path = _sql_text(_url(files, generation.files[name].path))
+        path = _sql_text(duck_url(files, generation.files[name].path))
         yield f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({path}){where}"
     for name, table in schemas.CHUNK_TABLES.items():
         yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {_parquet(files, generation.paths[name], table)}"
@@ -280,12 +280,11 @@ def write_local_database(files: Files, generation: Generation) -> Path | None:
 def _withdrawn_since(files: Files, generation: Generation) -> set[str]:
     """Ids that file lists newer than the generation remove."""
     withdrawn: set[str] = set()
-    for file_list in read_file_lists(files):
-        if file_list.release in generation.releases or not file_list.actions.get("remove"):
-            continue
-        with files.open_seekable(file_list.path) as file:
-            table = pq.read_table(file, columns=["listed_id"], filters=[("action", "=", "remove")])
-        withdrawn.update(table.column("listed_id").to_pylist())
+    for release in list_releases(files):
+        if release not in generation.releases:
+            with files.open_seekable(file_list_path(release)) as file:
+                table = pq.read_table(file, columns=["listed_id"], filters=[("action", "=", "remove")])
+            withdrawn.update(table.column("listed_id").to_pylist())
     return withdrawn
 
 
@@ -295,26 +294,15 @@ def _connect(files: Files, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = {_sql_text(str(scratch / 'spill'))}")
         connection.execute("SET TimeZone = 'UTC'")
-        _register(files, connection)
+        register(files, connection)
         yield connection
-
-
-def _register(files: Files, connection: duckdb.DuckDBPyConnection) -> None:
-    """Let DuckDB read the store: its own reader for local files, fsspec for the rest (no extension is needed)."""
-    if files.local_path() is None:
-        connection.register_filesystem(files.fsspec())
-
-
-def _url(files: Files, path: str) -> str:
-    local = files.local_path(path)
-    return str(local) if local is not None else f"{files.url.rstrip('/')}/{path}"
 
 
 def _parquet(files: Files, paths: list[str], table: schemas.Table) -> str:
     """A FROM item over these files: the table's columns, null where an older file lacks one."""
     if not paths:
         return f"({_empty(table)})"
-    listed = ", ".join(_sql_text(_url(files, path)) for path in paths)
+    listed = ", ".join(_sql_text(duck_url(files, path)) for path in paths)
     return f"read_parquet([{listed}])"
 
 

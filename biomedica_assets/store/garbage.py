@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from biomedica_assets.store.catalogue import POINTER, read_generation
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import read_chunk_manifests, read_file_lists
+from biomedica_assets.store.manifests import read_chunk_manifests
 
-_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "releases/", "previews/")
+_SWEPT = ("tables/", "sources/", "shards/", "catalogue/")
 _RECORD = "garbage.json"
 
 
@@ -30,8 +30,6 @@ class Collected:
 def live_paths(files: Files) -> set[str]:
     """Every path that a manifest, the newest catalogue generation or a snapshot names."""
     live = {POINTER}
-    for file_list in read_file_lists(files):
-        live |= {file_list.path, f"releases/{file_list.release}.json"}
     for manifest in read_chunk_manifests(files).values():
         live.update(manifest.files)
     generation = read_generation(files)
@@ -52,7 +50,7 @@ def collect_garbage(files: Files, *, now: float, grace_seconds: float) -> Collec
     # List before reading the manifests: a file committed in between is then in `live`, never a candidate wrongly.
     found = {path: size for folder in _SWEPT for path, size in files.list(folder)}
     live = live_paths(files)
-    unnamed = {path: first_seen.get(path, now) for path in found if path not in live and not path.endswith(".json")}
+    unnamed = {path: first_seen.get(path, now) for path in found if path not in live}
     due = [path for path, since in unnamed.items() if now - since >= grace_seconds]
     for path in due:
         files.remove(path)

@@ -1,7 +1,7 @@
 """Manifests: the small JSON files that commit what the big write-once files hold.
 
-``store.json`` binds a store to one source, ``releases/<release>.json`` commits a file list and
-``chunks/<chunk>.json`` commits a chunk. Each is replaced by one atomic put, and readers open only what they name.
+``store.json`` binds a store to one source, ``chunks/<chunk>.json`` commits a chunk. Each is replaced by one atomic put,
+and readers open only what they name.
 What does not belong here: the formats of the files they list (`tables`, `shards`) and how a chunk comes about.
 """
 
@@ -34,7 +34,7 @@ class DataFile:
     rows: int
 
 
-class _Json:
+class JsonRecord:
     """A dataclass that is stored as a JSON object with sorted keys; unknown keys of newer writers are ignored."""
 
     def to_json(self) -> bytes:
@@ -47,27 +47,7 @@ class _Json:
 
 
 @dataclass(frozen=True)
-class FileListManifest(_Json):
-    """Commits ``releases/<release>.parquet``."""
-
-    release: str
-    source_release: str
-    """What the source calls the release, with its checksum: proof of which inventory was read."""
-    path: str
-    sha256: str
-    rows: int
-    actions: dict[str, int]
-    chunks: list[list[Any]]
-    """``[chunk key, rows]`` in order."""
-    notes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def chunk_keys(self) -> list[str]:
-        return [key for key, _ in self.chunks]
-
-
-@dataclass(frozen=True)
-class ChunkManifest(_Json):
+class ChunkManifest(JsonRecord):
     """Commits a chunk's live files.
 
     ``inputs`` holds what the data depends on and ``input_hash`` its hash; ``retry`` the rows that failed for a
@@ -135,18 +115,14 @@ def bind_store(files: Files, source_identity: str, *, adopt: bool = False) -> No
 
 
 def file_list_path(release: str) -> str:
-    """Path of a release's file list below the store."""
+    """Path of a release's file list below the store. The file commits itself: it is put there whole, once."""
     return f"releases/{release}.parquet"
 
 
-def write_file_list_manifest(files: Files, manifest: FileListManifest) -> None:
-    files.write(f"releases/{manifest.release}.json", manifest.to_json())
-
-
-def read_file_lists(files: Files) -> list[FileListManifest]:
-    """All committed file lists, oldest first."""
-    paths = sorted(path for path, *_ in files.list("releases/") if path.endswith(".json"))
-    return [FileListManifest.from_json(data) for _, data in _read_all(files, paths)]
+def list_releases(files: Files) -> list[str]:
+    """Names of the releases that have a file list, oldest first."""
+    names = (path.removeprefix("releases/").removesuffix(".parquet") for path, _ in files.list("releases"))
+    return sorted(names)
 
 
 def release_of(chunk: str) -> str:
@@ -155,10 +131,12 @@ def release_of(chunk: str) -> str:
 
 
 def chunk_path(chunk: str) -> str:
+    """Path of a chunk's manifest below the store."""
     return f"chunks/{chunk}.json"
 
 
 def write_chunk_manifest(files: Files, manifest: ChunkManifest) -> None:
+    """Commit the chunk: from here on readers see its files."""
     files.write(chunk_path(manifest.chunk), manifest.to_json())
 
 
