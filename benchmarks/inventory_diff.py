@@ -25,6 +25,13 @@ SHARDS = 5
 DELTA = 3000  # PMC grows by about as many articles a day
 
 
+def inventory(source: str, day: str, rows: str, delta: str) -> str:
+    """Write a synthetic inventory and say how large it is."""
+    write_inventory(Path(source), day, int(rows), delta=int(delta))
+    size = sum(path.stat().st_size for path in Path(source).rglob(f"{day}*.gz"))
+    return f"{size / 1e6:.0f} MB in {SHARDS} shards"
+
+
 def write_inventory(root: Path, day: str, rows: int, *, delta: int) -> None:
     """An inventory of about ``rows`` versions, keys in bucket order; ``delta`` rows added, changed, removed in all."""
     database = duckdb.connect(config={"memory_limit": "4GB", "temp_directory": str(root / "spill")})
@@ -68,10 +75,10 @@ def write_inventory(root: Path, day: str, rows: int, *, delta: int) -> None:
 
 def compare(source: str, store: str) -> str:
     """Write the file list of the newest release into the store."""
-    from biomedica_assets.pmc.compare import write_file_list
-    from biomedica_assets.pmc.file_list import file_list_path
+    from biomedica_assets.pmc.file_list import write_file_list
     from biomedica_assets.pmc.releases import open_source
     from biomedica_assets.store.files import Files
+    from biomedica_assets.store.manifests import file_list_path
 
     releases, files = open_source(source), Files(store)
     release = releases.latest()
@@ -119,7 +126,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.step:
         step, *rest = arguments.step
-        print({"compare": compare, "floor": floor}[step](*rest))
+        print({"inventory": inventory, "compare": compare, "floor": floor}[step](*rest))
         usage = resource.getrusage(resource.RUSAGE_SELF)
         print(json.dumps({"cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss * 1024}))
         return
@@ -127,13 +134,11 @@ def main() -> None:
         source, store = Path(folder, "source"), Path(folder, "store")
         source.mkdir()
         store.mkdir()
-        start = time.monotonic()
-        write_inventory(source, "2026-11-20", arguments.rows, delta=0)
-        size = sum(p.stat().st_size for p in source.rglob("*.gz"))
-        print(f"{arguments.rows} rows, {size / 1e6:.0f} MB in {SHARDS} shards ({time.monotonic() - start:.0f} s)")
+        # every step has a process of its own: a child's peak memory counts from that of its parent
+        measured("inventory", arguments.rows, "inventory", str(source), "2026-11-20", str(arguments.rows), "0")
         bare = measured("floor", arguments.rows, "floor", str(source))
         first = measured("first load", arguments.rows, "compare", str(source), str(store))
-        write_inventory(source, "2026-11-21", arguments.rows, delta=DELTA)
+        measured("inventory", arguments.rows, "inventory", str(source), "2026-11-21", str(arguments.rows), str(DELTA))
         delta = measured("delta", arguments.rows, "compare", str(source), str(store))
         print(f"CPU over floor: first load {first['cpu'] / bare['cpu']:.1f}, delta {delta['cpu'] / bare['cpu']:.1f}")
 

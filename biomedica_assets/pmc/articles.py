@@ -27,6 +27,7 @@ from biomedica_assets.pmc.keys import (
     xml_key,
 )
 from biomedica_assets.pmc.prefetch import charge
+from biomedica_assets.pmc.releases import SourceUnusableError
 from biomedica_assets.store.files import Fetched, Files, TooLargeError, Traffic, TransientIOError
 
 MAX_JSON_BYTES = 16 << 20
@@ -93,10 +94,6 @@ class UnavailableError(FetchError):
     """The source did not answer in time or answered with errors, also after retries."""
 
     transient = True
-
-
-class SourceUnusableError(Exception):
-    """The source refuses everything (repeated 403): the run must stop, no row is to be blamed."""
 
 
 class ObjectRef(NamedTuple):

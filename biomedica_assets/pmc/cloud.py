@@ -21,7 +21,8 @@ from biomedica_assets.pmc.keys import BUCKET
 from biomedica_assets.pmc.releases import Listing, ListingError, NoReleaseError, Release, scratch_folder, sql_text
 from biomedica_assets.store.files import Files, InvalidPathError, NotListableError, Traffic
 
-REPORTS = "inventory-reports"
+INVENTORY = f"inventory-reports/{BUCKET}/metadata"
+"""Where inventories lie below the root of a release."""
 _RUN = re.compile(r"(\d{4}-\d{2}-\d{2})T\d{2}-\d{2}Z")
 _MD5 = re.compile(r"\b[0-9a-fA-F]{32}\b")
 _KEPT_DAYS = 35  # inventories are kept for 30 days; a mirror may lag
@@ -38,7 +39,6 @@ class CloudSource:
     def __init__(self, files: Files, *, today: date | None = None) -> None:
         self.files = files
         self._today = today
-        self._base: str | None = None
         self._bucket: str | None = None
 
     @property
@@ -83,33 +83,23 @@ class CloudSource:
     def articles(self, *, max_object_bytes: int | None = None, forbidden_limit: int = 5) -> Articles:
         return CloudArticles(self.files, max_object_bytes=max_object_bytes, forbidden_limit=forbidden_limit)
 
-    def _find_base(self) -> str:
-        """Folder of the inventory of ``metadata/``: the live bucket's name, else the one name that is there."""
-        if self._base is None:
-            names = self.files.folders(REPORTS)
-            bucket = BUCKET if BUCKET in names or not names else names[0]
-            self._base = f"{REPORTS}/{bucket}/metadata"
-        return self._base
-
     def _runs(self) -> Iterator[str]:
         """Names of dated folders, newest first."""
         try:
-            base = self._find_base()
-            runs = [name for name in self.files.folders(base) if _RUN.fullmatch(name)]
+            runs = [name for name in self.files.folders(INVENTORY) if _RUN.fullmatch(name)]
             yield from sorted(runs, reverse=True)
         except NotListableError:
             # a plain web server: ask for the days that an inventory may be from; they are made at 01:00 UTC
-            self._base = f"{REPORTS}/{BUCKET}/metadata"
             today = self._today or datetime.now(UTC).date()
             for days in range(-1, _KEPT_DAYS):
                 yield f"{today - timedelta(days=days)}T01-00Z"
 
     def _complete(self, run: str) -> Release | None:
         """The run's release; null while (or because) manifest or checksum are missing or do not fit."""
-        path = f"{self._base}/{run}/manifest.json"
+        path = f"{INVENTORY}/{run}/manifest.json"
         try:
             data = self.files.read(path)
-            stated = _MD5.search(self.files.read(f"{self._base}/{run}/manifest.checksum").decode("utf-8", "replace"))
+            stated = _MD5.search(self.files.read(f"{INVENTORY}/{run}/manifest.checksum").decode("utf-8", "replace"))
         except (FileNotFoundError, PermissionError):  # a bucket that may not be listed says 403 for missing objects
             return None
         checksum = hashlib.md5(data).hexdigest()

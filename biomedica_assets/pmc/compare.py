@@ -1,12 +1,11 @@
-"""Comparing a release with all file lists before it, in DuckDB, with bounded memory.
+"""Comparing a release with all file lists before it: DuckDB, bounded memory, spilling to a temporary folder.
 
-Belongs here: the comparison, the guard against releases that change too much, writing the new file list. Not here:
-reading inventories (`cloud`, `packages`), deciding when to run.
+Belongs here: the SQL. Not here: the rows' form, guards and chunks (`file_list`), reading inventories (`cloud`).
 
 The comparison is with the newest row of every version in all earlier file lists:
 
 =========================================  ==================================================================
-the release lists the version, and         row
+the release lists the version, and         action
 =========================================  ==================================================================
 it was never listed, or last removed       ``add``
 its change token differs                   ``change``
@@ -14,280 +13,238 @@ the token is the same, a retry is due      ``retry``, with one attempt more
 the token is the same                      none
 =========================================  ==================================================================
 
-A version that is listed no more gives ``remove``. A scope limits the first four; a removal always counts.
+A version that is listed no more gives ``remove``. A scope limits the first three; a removal always counts.
 """
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from biomedica_assets.pmc.file_list import (
-    ACTIONS,
-    METADATA,
-    FileListSummary,
-    chunk_key,
-    file_list_path,
-    list_releases,
-)
+from biomedica_assets.pmc.keys import parse_article_id
 from biomedica_assets.pmc.releases import Listing, ListingError, sql_text
-from biomedica_assets.schemas import FILE_LIST
-from biomedica_assets.store.files import Files
 
-_ROW_GROUP = 100_000
 _KEY = 1_000_000  # pmcid * 10^6 + version: one integer instead of two in every join
-
-
-class ReleaseOrderError(ValueError):
-    """A release that is not newer than the newest file list: its changes would be read in the wrong order."""
 
 
 class Retry(NamedTuple):
     """A version to list again although the release has not changed it.
 
-    ``attempts`` is that of the row that failed; -1 for one that never failed but is now wanted (a wider scope).
-    It counts only while ``etag`` is still the version's change token.
+    It counts only while ``etag`` is the version's change token, and ``chunk`` holds the version's newest row: whatever
+    was listed later has superseded it.
+
+    Attributes:
+        attempts: of the row that failed; -1 for one that never failed but is now wanted (a wider scope).
     """
 
     listed_id: str
     etag: str | None
     attempts: int
+    chunk: str
 
 
-@dataclass(frozen=True)
-class Guard:
-    """When a release is held: shares of the versions listed before, above a floor of rows."""
-
-    removed_share: float = 0.001
-    changed_share: float = 0.05
-    floor: int = 100
-
-    def reasons(self, listed_before: int, removed: int, changed: int) -> list[str]:
-        """Why to hold the release; empty when it may pass."""
-        found = []
-        for word, count, share in (("removes", removed, self.removed_share), ("changes", changed, self.changed_share)):
-            if listed_before and count > self.floor and count > share * listed_before:
-                found.append(
-                    f"{word} {count} of {listed_before} versions ({count / listed_before:.2%}); {share:.2%} may pass"
-                )
-        return found
-
-
-def write_file_list(
-    listing: Listing,
-    store: Files,
-    target: str | Path,
-    *,
-    chunk_size: int,
-    retries: Iterable[Retry] = (),
-    scope: Sequence[tuple[int, int]] = (),
-    guard: Guard | None = None,
-    approved: bool = False,
-    max_attempts: int = 5,
-    memory_limit: str = "1.2GB",
-    threads: int = 2,
-    scratch: str | Path | None = None,
-) -> FileListSummary:
-    """Compare a release with the store's file lists and write its own to the local file ``target``.
-
-    The caller puts ``target`` into the store under `file_list_path`, whole. The same inputs give the same bytes.
+class Comparison:
+    """One comparison. A context manager; call the ``load_`` methods, then `compare`, then read the results.
 
     Args:
-        listing: the release's versions.
-        scope: inclusive ranges of PMCID numbers; empty means all.
-        guard: when to hold the release; null never holds.
-        approved: somebody has looked at the held release: write it.
-        max_attempts: a version is listed again so often at most.
-        memory_limit: of DuckDB, which spills to a temporary folder below ``scratch``.
-
-    Raises:
-        ReleaseOrderError: the store has a file list of this release or of a newer one.
-        ListingError: the listing cannot be read.
+        folder: for the database and what it spills; the caller removes it.
+        memory_limit: of DuckDB, e.g. "1.2GB".
     """
-    release = listing.release
-    earlier = list_releases(store)
-    if earlier and release.name <= earlier[-1]:
-        raise ReleaseOrderError(f"release {release.name} is not newer than the newest file list, {earlier[-1]}")
-    if scratch is not None:
-        Path(scratch).mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="file-list-", dir=scratch) as folder,
-        _database(Path(folder), memory_limit, threads) as database,
-    ):
-        lists = [_local_copy(store, name, Path(folder)) for name in earlier]
-        skipped, duplicates = _load_listing(database, listing)
-        _load_state(database, lists)
-        _load_requests(database, retries, scope)
-        given_up, out_of_scope = _compare(database, max_attempts)
-        actions = dict(database.execute("SELECT action, count(*) FROM delta GROUP BY action").fetchall())
-        summary = FileListSummary(
-            release=release.name,
-            checksum=release.checksum,
-            chunk_size=chunk_size,
-            rows=sum(actions.values()),
-            actions={action: actions.get(action, 0) for action in ACTIONS},
-            listed=_count(database, "listed"),
-            listed_before=_count(database, "state WHERE present"),
-            out_of_scope=out_of_scope,
-            skipped=skipped,
-            duplicates=duplicates,
-            given_up=given_up,
+
+    def __init__(self, folder: Path, *, memory_limit: str, threads: int) -> None:
+        self._database = duckdb.connect(
+            str(folder / "compare.duckdb"),
+            config={
+                "memory_limit": memory_limit,
+                "threads": threads,
+                "temp_directory": str(folder / "spill"),
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
         )
-        reasons = (
-            guard.reasons(summary.listed_before, summary.actions["remove"], summary.actions["change"]) if guard else []
-        )
-        if reasons and not approved:
-            return FileListSummary(**{**asdict(summary), "held": reasons})
-        _write(database, Path(target), summary)
-        return summary
+        self.skipped = 0
+        """Listed names that are no article version."""
+        self.duplicates = 0
+        """Rows beside the newest one of a version."""
+        self.given_up = 0
+        """Retries that had all their attempts."""
+        self.out_of_scope = 0
+        """Rows that the scope left out."""
 
+    def __enter__(self) -> Self:
+        return self
 
-@contextmanager
-def _database(folder: Path, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    database = duckdb.connect(
-        str(folder / "compare.duckdb"),
-        config={
-            "memory_limit": memory_limit,
-            "threads": threads,
-            "temp_directory": str(folder / "spill"),
-            "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
-    try:
-        yield database
-    finally:
-        database.close()
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
 
+    def _run(self, query: str) -> None:
+        self._database.execute(query)
 
-def _count(database: duckdb.DuckDBPyConnection, what: str) -> int:
-    return int((database.execute(f"SELECT count(*) FROM {what}").fetchone() or (0,))[0])
+    def _count(self, what: str) -> int:
+        return int(self._database.execute(f"SELECT count(*) FROM {what}").fetchall()[0][0])
 
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        self._database.register("given", rows)
+        self._run(f"INSERT INTO {table} SELECT * FROM given")
+        self._database.unregister("given")
 
-def _local_copy(store: Files, release: str, folder: Path) -> Path:
-    """The file list as a local file."""
-    path = file_list_path(release)
-    if (local := store.local_path(path)) is not None:
-        return local
-    copy = folder / f"{release}.parquet"
-    with copy.open("wb") as file:
-        for block in store.stream(path):
-            file.write(block)
-    return copy
+    def load_listing(self, listing: Listing) -> None:
+        """Table ``listed``: one row per version that the release lists, the last modified one.
 
-
-def _load_listing(database: duckdb.DuckDBPyConnection, listing: Listing) -> tuple[int, int]:
-    """Table ``listed``: one row per version that the release lists. Returns rows skipped, and duplicates dropped."""
-    try:
-        database.execute(
-            f"""
-            CREATE TABLE listed AS
-            SELECT TRY_CAST(pmcid AS BIGINT) * {_KEY} + TRY_CAST(version AS BIGINT) AS key,
-                   etag, last_modified, location
-            FROM ({listing.relation})
+        Raises:
+            ListingError: DuckDB cannot read the files.
+        """
+        try:
+            self._run(
+                f"""
+                CREATE TABLE listed AS
+                SELECT TRY_CAST(pmcid AS BIGINT) * {_KEY} + TRY_CAST(version AS BIGINT) AS key,
+                       etag, last_modified, location
+                FROM ({listing.relation})
+                """
+            )
+        except duckdb.Error as error:
+            raise ListingError(f"{listing.release.path}: {error}") from error
+        self.skipped = self._count("listed WHERE key IS NULL")
+        self._run("DELETE FROM listed WHERE key IS NULL")
+        self._run("CREATE TABLE repeated AS SELECT key FROM listed GROUP BY key HAVING count(*) > 1")
+        if not self._count("repeated"):
+            return
+        before = self._count("listed")
+        self._run(
             """
-        )
-    except duckdb.Error as error:
-        raise ListingError(f"{listing.release.path}: {error}") from error
-    skipped = _count(database, "listed WHERE key IS NULL")
-    if skipped:
-        database.execute("DELETE FROM listed WHERE key IS NULL")
-    before = _count(database, "listed")
-    database.execute("CREATE TABLE repeated AS SELECT key FROM listed GROUP BY key HAVING count(*) > 1")
-    if _count(database, "repeated"):
-        database.execute(
-            """
-            CREATE TABLE newest AS
-            SELECT * FROM listed SEMI JOIN repeated USING (key)
+            CREATE TABLE newest AS SELECT * FROM listed SEMI JOIN repeated USING (key)
             QUALIFY row_number() OVER (PARTITION BY key ORDER BY last_modified DESC NULLS LAST, etag DESC) = 1
             """
         )
-        database.execute("DELETE FROM listed WHERE key IN (SELECT key FROM repeated)")
-        database.execute("INSERT INTO listed SELECT * FROM newest")
-    return skipped, before - _count(database, "listed")
+        self._run("DELETE FROM listed WHERE key IN (SELECT key FROM repeated)")
+        self._run("INSERT INTO listed SELECT * FROM newest")
+        self.duplicates = before - self._count("listed")
 
-
-def _load_state(database: duckdb.DuckDBPyConnection, lists: Sequence[Path]) -> None:
-    """View ``state``: the newest row of every version in the earlier file lists."""
-    if not lists:
-        database.execute(
-            """
-            CREATE VIEW state AS SELECT NULL::BIGINT AS key, NULL::VARCHAR AS etag, NULL::VARCHAR AS chunk,
-                                        NULL::BOOLEAN AS present WHERE false
+    def load_state(self, file_lists: Sequence[Path]) -> None:
+        """View ``state``: the newest row of every version in the earlier file lists."""
+        if not file_lists:
+            self._run(
+                """
+                CREATE VIEW state AS SELECT NULL::BIGINT AS key, NULL::VARCHAR AS etag, NULL::VARCHAR AS chunk,
+                                            NULL::BOOLEAN AS present WHERE false
+                """
+            )
+            return
+        files = ", ".join(sql_text(str(path)) for path in file_lists)
+        self._run(
+            f"""
+            CREATE VIEW rows_before AS
+            SELECT pmcid * {_KEY} + version AS key, etag, chunk, action <> 'remove' AS present FROM read_parquet([{files}])
             """
         )
-        return
-    files = ", ".join(sql_text(str(path)) for path in lists)
-    # chunk keys begin with the release's date: the greatest chunk is the newest row
-    database.execute(
-        f"""
-        CREATE VIEW rows_before AS
-        SELECT pmcid * {_KEY} + version AS key, etag, chunk, action <> 'remove' AS present FROM read_parquet([{files}])
-        """
-    )
-    if len(lists) == 1:
-        database.execute("CREATE VIEW state AS SELECT * FROM rows_before")
-        return
-    database.execute("CREATE TABLE listed_twice AS SELECT key FROM rows_before GROUP BY key HAVING count(*) > 1")
-    database.execute(
-        """
-        CREATE TABLE newest_row AS SELECT * FROM rows_before SEMI JOIN listed_twice USING (key)
-        QUALIFY row_number() OVER (PARTITION BY key ORDER BY chunk DESC) = 1
-        """
-    )
-    database.execute(
-        """
-        CREATE VIEW state AS
-        SELECT * FROM rows_before ANTI JOIN listed_twice USING (key) UNION ALL SELECT * FROM newest_row
-        """
-    )
-
-
-def _load_requests(
-    database: duckdb.DuckDBPyConnection, retries: Iterable[Retry], scope: Sequence[tuple[int, int]]
-) -> None:
-    """Tables ``retries`` (key, etag, attempts) and ``scope`` (first, last keys)."""
-    database.execute("CREATE TABLE retries (key BIGINT, etag VARCHAR, attempts BIGINT)")
-    newest: dict[tuple[int, str | None], int] = {}
-    for retry in retries:
-        pmcid, _, version = retry.listed_id.removeprefix("PMC").partition(".")
-        where = (int(pmcid) * _KEY + int(version), retry.etag)
-        newest[where] = max(retry.attempts, newest.get(where, -1))
-    if newest:
-        table = pa.table(
-            {
-                "key": [key for key, _ in newest],
-                "etag": pa.array([etag for _, etag in newest], pa.string()),
-                "attempts": list(newest.values()),
-            }
+        # Most versions were listed once; only the others are sorted. Chunk keys begin with the release's date, so
+        # the greatest chunk of a version is that of its newest row.
+        self._run("CREATE TABLE listed_again AS SELECT key FROM rows_before GROUP BY key HAVING count(*) > 1")
+        self._run(
+            """
+            CREATE TABLE newest_row AS SELECT * FROM rows_before SEMI JOIN listed_again USING (key)
+            QUALIFY row_number() OVER (PARTITION BY key ORDER BY chunk DESC) = 1
+            """
         )
-        database.register("given_retries", table)
-        database.execute("INSERT INTO retries SELECT key, etag, attempts FROM given_retries")
-        database.unregister("given_retries")
-    ranges = [(first * _KEY, (last + 1) * _KEY - 1) for first, last in _merged(scope)]
-    database.execute("CREATE TABLE scope (first BIGINT, last BIGINT)")
-    database.register(
-        "given_scope",
-        pa.table(
-            {
-                "first": pa.array([f for f, _ in ranges], pa.int64()),
-                "last": pa.array([n for _, n in ranges], pa.int64()),
-            }
-        ),
-    )
-    database.execute("INSERT INTO scope SELECT first, last FROM given_scope")
-    database.unregister("given_scope")
+        self._run(
+            """
+            CREATE VIEW state AS
+            SELECT * FROM rows_before ANTI JOIN listed_again USING (key) UNION ALL SELECT * FROM newest_row
+            """
+        )
+
+    def load_requests(self, retries: Iterable[Retry], scope: Sequence[tuple[int, int]]) -> None:
+        """Tables ``retries`` and ``scope`` (inclusive ranges of PMCID numbers; none means all).
+
+        Raises:
+            InvalidArticleIdError: a retry is of no article version.
+        """
+        self._run("CREATE TABLE retries (key BIGINT, etag VARCHAR, attempts BIGINT, chunk VARCHAR)")
+        given = list(retries)
+        ids = [parse_article_id(retry.listed_id) for retry in given]
+        columns = {
+            "key": pa.array([pmcid * _KEY + version for pmcid, version in ids], pa.int64()),
+            "etag": pa.array([retry.etag for retry in given], pa.string()),
+            "attempts": pa.array([retry.attempts for retry in given], pa.int64()),
+            "chunk": pa.array([retry.chunk for retry in given], pa.string()),
+        }
+        self._insert("retries", pa.table(columns))
+        self._run("CREATE TABLE scope (first BIGINT, last BIGINT)")
+        ranges = _merged(scope)
+        first = pa.array([first * _KEY for first, _ in ranges], pa.int64())
+        last = pa.array([last * _KEY + _KEY - 1 for _, last in ranges], pa.int64())
+        self._insert("scope", pa.table({"first": first, "last": last}))
+
+    def compare(self, *, max_attempts: int) -> None:
+        """Table ``delta`` (key, attempts, action).
+
+        Tokens are compared by their 64-bit hash, which keeps the join of two whole states small: that a changed token
+        goes unseen has a chance of 1 in 10^19.
+        """
+        self._run(
+            """
+            CREATE TABLE delta AS
+            SELECT key, 0::BIGINT AS attempts,
+                   CASE WHEN now.listed IS NULL THEN 'remove' WHEN before.present THEN 'change' ELSE 'add' END AS action
+            FROM (SELECT key, hash(etag) AS token, true AS listed FROM listed) AS now
+            FULL JOIN (SELECT key, hash(etag) AS token, present FROM state) AS before USING (key)
+            WHERE CASE WHEN now.listed IS NULL THEN before.present
+                       WHEN before.present THEN now.token <> before.token
+                       ELSE true END
+            """
+        )
+        self._run(
+            """
+            CREATE TABLE due AS SELECT key, max(attempts) + 1 AS attempts, 'retry' AS action
+            FROM retries JOIN state USING (key, chunk) JOIN listed USING (key)
+            WHERE state.present AND retries.etag IS NOT DISTINCT FROM state.etag
+              AND listed.etag IS NOT DISTINCT FROM state.etag
+            GROUP BY key
+            """
+        )
+        self.given_up = self._count(f"due WHERE attempts > {max_attempts}")
+        self._run(f"INSERT INTO delta SELECT * FROM due WHERE attempts <= {max_attempts}")
+        if self._count("scope"):
+            before = self._count("delta")
+            self._run(
+                """
+                DELETE FROM delta WHERE action <> 'remove' AND key NOT IN (
+                    SELECT key FROM delta ASOF JOIN scope ON delta.key >= scope.first WHERE delta.key <= scope.last)
+                """
+            )
+            self.out_of_scope = before - self._count("delta")
+
+    def actions(self) -> Counter[str]:
+        """Rows of the delta by action."""
+        return Counter(dict(self._database.execute("SELECT action, count(*) FROM delta GROUP BY action").fetchall()))
+
+    def listed(self) -> int:
+        """Versions that the release lists, within scope or not."""
+        return self._count("listed")
+
+    def listed_before(self) -> int:
+        """Versions that were listed before and not removed."""
+        return self._count("state WHERE present")
+
+    def rows(self, batch_rows: int) -> Iterable[pa.RecordBatch]:
+        """The delta in (PMCID, version) order, without the columns ``chunk`` and ``listed_id``."""
+        relation: Any = self._database.sql(
+            f"""
+            SELECT delta.action AS action, delta.key // {_KEY} AS pmcid, delta.key % {_KEY} AS version,
+                   listed.etag AS etag, listed.last_modified AS last_modified, listed.location AS location,
+                   state.chunk AS prior_chunk, delta.attempts AS attempts
+            FROM delta LEFT JOIN listed USING (key) LEFT JOIN state USING (key)
+            ORDER BY delta.key
+            """
+        )
+        return relation.to_arrow_reader(batch_rows)
 
 
 def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -299,99 +256,3 @@ def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((first, last))
     return merged
-
-
-def _compare(database: duckdb.DuckDBPyConnection, max_attempts: int) -> tuple[int, int]:
-    """Table ``delta`` (key, action, attempts). Returns retries given up, and rows that the scope leaves out.
-
-    Tokens are compared by their 64-bit hash, which keeps the join of two whole states in memory: that a changed
-    token goes unseen has a chance of 1 in 10^19.
-    """
-    database.execute(
-        """
-        CREATE TABLE delta AS
-        SELECT key, 0::BIGINT AS attempts,
-               CASE WHEN now.listed IS NULL THEN 'remove' WHEN before.present THEN 'change' ELSE 'add' END AS action
-        FROM (SELECT key, hash(etag) AS token, true AS listed FROM listed) AS now
-        FULL JOIN (SELECT key, hash(etag) AS token, present FROM state) AS before USING (key)
-        WHERE CASE WHEN now.listed IS NULL THEN before.present
-                   WHEN before.present THEN now.token <> before.token
-                   ELSE true END
-        """
-    )
-    database.execute(
-        """
-        CREATE TABLE due AS
-        SELECT key, attempts + 1 AS attempts, 'retry' AS action
-        FROM retries JOIN listed USING (key) JOIN state USING (key)
-        WHERE state.present AND retries.etag IS NOT DISTINCT FROM state.etag
-          AND listed.etag IS NOT DISTINCT FROM state.etag
-        """
-    )
-    given_up = _count(database, f"due WHERE attempts > {max_attempts}")
-    database.execute(f"INSERT INTO delta SELECT * FROM due WHERE attempts <= {max_attempts}")
-    if not _count(database, "scope"):
-        return given_up, 0
-    everything = _count(database, "delta")
-    database.execute(
-        """
-        DELETE FROM delta WHERE action <> 'remove' AND key NOT IN (
-            SELECT key FROM delta ASOF JOIN scope ON delta.key >= scope.first WHERE delta.key <= scope.last)
-        """
-    )
-    return given_up, everything - _count(database, "delta")
-
-
-def _write(database: duckdb.DuckDBPyConnection, target: Path, summary: FileListSummary) -> None:
-    """Stream the rows in (PMCID, version) order into Parquet; a row's place decides its chunk."""
-    reader: Any = database.sql(
-        f"""
-        SELECT delta.action AS action, delta.key // {_KEY} AS pmcid, delta.key % {_KEY} AS version,
-               CASE WHEN delta.action <> 'remove' THEN listed.etag END AS etag,
-               CASE WHEN delta.action <> 'remove' THEN listed.last_modified END AS last_modified,
-               CASE WHEN delta.action <> 'remove' THEN listed.location END AS location,
-               state.chunk AS prior_chunk, delta.attempts AS attempts
-        FROM delta LEFT JOIN listed USING (key) LEFT JOIN state USING (key)
-        ORDER BY delta.key
-        """
-    ).to_arrow_reader(_ROW_GROUP)
-    facts = {k: v for k, v in asdict(summary).items() if k != "held"}
-    schema = FILE_LIST.arrow.with_metadata({METADATA: json.dumps(facts, sort_keys=True)})
-    written = 0
-    with pq.ParquetWriter(target, schema, compression="zstd", write_statistics=True) as writer:
-        for table in _regrouped(reader):
-            writer.write_table(_with_chunks(table, written, summary, schema), row_group_size=_ROW_GROUP)
-            written += table.num_rows
-
-
-def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Tables of exactly one row group, the last one shorter: the file must not depend on the engine's batches."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        while rows >= _ROW_GROUP:
-            table = pa.Table.from_batches(held)
-            yield table.slice(0, _ROW_GROUP)
-            rest = table.slice(_ROW_GROUP)
-            held, rows = rest.to_batches(), rest.num_rows
-    if rows:
-        yield pa.Table.from_batches(held)
-
-
-def _with_chunks(table: pa.Table, first: int, summary: FileListSummary, schema: pa.Schema) -> pa.Table:
-    places = range(first, first + table.num_rows)
-    size = summary.chunk_size
-    keys = [chunk_key(summary.release, n) for n in range(places.start // size, (places.stop - 1) // size + 1)]
-    numbers = pa.array([place // size - places.start // size for place in places], pa.int32())
-    listed_id = pc.binary_join_element_wise(
-        pc.binary_join_element_wise("PMC", table["pmcid"].cast(pa.string()), ""),
-        table["version"].cast(pa.string()),
-        ".",
-    )
-    columns: dict[str, Any] = {name: table[name] for name in table.column_names}
-    columns["chunk"] = pa.array(keys, pa.string()).take(numbers)
-    columns["listed_id"] = listed_id
-    arrays = [columns[name] for name in schema.names]
-    return pa.table(arrays, names=schema.names).cast(schema)

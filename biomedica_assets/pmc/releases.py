@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from biomedica_assets.pmc.articles import Articles
 
 
-class ListingError(Exception):
+class SourceUnusableError(Exception):
+    """The source cannot be used at all: the run must stop, no row is to be blamed."""
+
+
+class ListingError(SourceUnusableError):
     """A release whose list of versions cannot be used: wrong checksum, unknown format, unreadable."""
 
 
-class NoReleaseError(Exception):
+class NoReleaseError(SourceUnusableError):
     """There is no release at the URL, in neither layout."""
 
 
@@ -117,12 +121,12 @@ def open_source(
     Raises:
         NoReleaseError: neither inventory reports nor a list of packages.
     """
-    from biomedica_assets.pmc.cloud import REPORTS, CloudSource
+    from biomedica_assets.pmc.cloud import INVENTORY, CloudSource
     from biomedica_assets.pmc.packages import PackageSource
 
     files = Files(url, anonymous=anonymous, endpoint=endpoint)
     try:
-        listable, cloud = True, bool(files.folders(REPORTS))
+        listable, cloud = True, bool(files.folders(INVENTORY))
     except NotListableError:
         listable, cloud = False, False
     if cloud:
@@ -132,7 +136,7 @@ def open_source(
         return packages
     if not listable and (source := CloudSource(files, today=today)).latest():
         return source
-    raise NoReleaseError(f"{files.url}: neither {REPORTS}/ nor oa_file_list.csv (or one of its variants)")
+    raise NoReleaseError(f"{files.url}: neither {INVENTORY}/ nor oa_file_list.csv (or one of its variants)")
 
 
 def scratch_folder(scratch: str | Path | None) -> Path:
