@@ -166,7 +166,7 @@ def _build_tables(
         paths = [manifests[chunk].tables[table].path for chunk in needed]
         return _parquet(files, paths, schemas.CHUNK_TABLES[table])
 
-    columns = ", ".join(schemas.SAMPLE_INDEX.names)
+    columns = ", ".join(f'"{name}"' for name in schemas.SAMPLE_INDEX.names)
     index = f"""
         SELECT {columns} FROM ({old("sample_index", schemas.SAMPLE_INDEX)})
         SEMI JOIN (SELECT chunk, article_id FROM live ANTI JOIN fresh USING (chunk, article_id))
@@ -194,7 +194,7 @@ def _write(
     """Write a query's result through the table's schema as ``catalogue/<table>-<hash>.parquet``."""
     path, rows, schema = scratch / f"{table.name}.parquet", 0, table.arrow
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in connection.execute(query).to_arrow_reader(_ROW_GROUP):
+        for batch in connection.sql(query).to_arrow_reader(_ROW_GROUP):
             columns = [batch.column(name).cast(schema.field(name).type) for name in schema.names]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
             rows += batch.num_rows

@@ -5,6 +5,7 @@ No DuckDB extension is needed, so nothing is downloaded when a query runs.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import duckdb
@@ -40,6 +41,9 @@ class _StoreFileSystem(AbstractFileSystem):
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
         return {"name": path, "size": self._files.size(path), "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC)  # files of a store never change: any constant will do for caches
 
     def glob(self, path: str, **_: Any) -> list[str]:
         return [path]
