@@ -268,6 +268,7 @@ FIGURES = Table(
     (
         *_ARTICLE_KEY,
         _FIGURE_ID,
+        Column("element", _TEXT, "JATS element that is the figure: fig, fig-group, table-wrap ..."),
         Column("xml_id", _TEXT, "id as written; null when missing", "fig/@id"),
         Column(
             "kind",
@@ -539,3 +540,29 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
     if pa.types.is_boolean(kind):
         return {"type": "boolean"}
     return {"type": "string"}
+
+
+ALL_TABLES = (FILE_LIST, *CHUNK_TABLES.values(), VERSION_LOG, CURRENT, SAMPLE_INDEX)
+
+
+def to_markdown() -> str:
+    """`docs/tables.md`: every table and column in words."""
+    lines = [
+        "# Tables",
+        "",
+        "Made from `biomedica_assets/schemas.py` by `python -m biomedica_assets.schemas > docs/tables.md`.",
+        "",
+        "Offsets count Unicode code points from 0, the end is exclusive. Null is null, never the text \"None\".",
+    ]
+    for table in ALL_TABLES:
+        lines += ["", f"## {table.name}", "", f"{table.meaning} Key: {', '.join(f'`{k}`' for k in table.key)}.", ""]
+        lines += ["| column | type | meaning | source |", "|---|---|---|---|"]
+        for column in table.columns:
+            kind = str(column.type).replace("|", "\\|") + ("" if column.required else "?")
+            unit = f" ({column.unit})" if column.unit else ""
+            lines.append(f"| `{column.name}` | {kind} | {column.meaning}{unit} | {column.source} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(to_markdown(), end="")

@@ -1,0 +1,201 @@
+"""Bytes of an XML file to article elements: wrappers, namespaces, named entities, damaged and hostile input.
+
+What does not belong here: anything about the content of an article.
+
+Nothing outside the bytes is ever read: no DTD, no external entity, no network. Entities that a document declares
+for itself are not expanded either (billion laughs); names of the HTML and MathML (ISO) sets are known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.entities import html5
+from typing import Any
+
+from lxml import etree
+
+Element = Any
+"""An lxml element; lxml ships no usable types."""
+
+MATHML = "{http://www.w3.org/1998/Math/MathML}"
+XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
+XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+
+
+class NotAnArticle(ValueError):
+    """The bytes hold no JATS article: another kind of XML, an error page, an empty file."""
+
+
+class MalformedXML(NotAnArticle):
+    """The bytes are damaged beyond recovery: not even a piece of an article can be read."""
+
+
+class TooDeep(NotAnArticle):
+    """Elements are nested deeper than any article's (some hundred levels): refused, not guessed at."""
+
+
+@dataclass(slots=True)
+class Document:
+    """One parsed file: the name of its root, its article elements, and what was wrong with it (class, message)."""
+
+    root: str
+    articles: list[Element]
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+# One parser per parse: parsers hold state, and creating one costs about 5 microseconds.
+_OPTIONS: dict[str, Any] = {
+    "resolve_entities": False,
+    "load_dtd": False,
+    "no_network": True,
+    "dtd_validation": False,
+    "attribute_defaults": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+    "collect_ids": False,
+}
+
+
+def read_document(data: bytes) -> Document:
+    """Parse the bytes of one file; damaged XML is repaired or recovered as far as possible, and that is recorded.
+
+    Raises:
+        MalformedXML: nothing of an article could be recovered.
+        NotAnArticle: the XML holds no ``article`` element.
+    """
+    problems: list[tuple[str, str]] = []
+    root = _parse(data, problems)
+    name = local_name(root)
+    articles = [root] if name == "article" else [a for a in root.iter("{*}article") if _is_outermost(a)]
+    if not articles:
+        message = f"no article element; the root is {name!r}"
+        raise MalformedXML(message) if problems and not len(root) else NotAnArticle(message)
+    for article in articles:
+        _strip_namespace(article)
+    _resolve_entity_nodes(root, problems)
+    return Document(name, articles, problems)
+
+
+def local_name(element: Element) -> str:
+    """Tag without its namespace; comments and processing instructions have none ('')."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def href_of(element: Element) -> str | None:
+    """``xlink:href``, whatever prefix or lack of one the file uses; null when absent or blank."""
+    value = element.get(XLINK_HREF)
+    if value is None:
+        for name, other in element.items():
+            if name.rpartition("}")[2].rpartition(":")[2] == "href":
+                value = other
+                break
+    return value.strip() or None if value else None
+
+
+def texts(element: Element) -> str:
+    """All text below an element, white space collapsed; for short fields without markup of interest."""
+    if not len(element):
+        return " ".join((element.text or "").split())
+    return " ".join("".join(element.itertext()).split())
+
+
+def _parse(data: bytes, problems: list[tuple[str, str]]) -> Element:
+    if not data.strip():
+        raise MalformedXML("the file is empty")
+    try:
+        return etree.fromstring(data, etree.XMLParser(**_OPTIONS))
+    except etree.XMLSyntaxError as error:
+        first = str(error)
+    repaired = _repair(data)
+    if repaired != data:
+        try:
+            root = etree.fromstring(repaired, etree.XMLParser(**_OPTIONS))
+            kind = "UndefinedEntity" if "Entity" in first else "MalformedXML"
+            problems.append((kind, f"read after repair; a strict parser says: {first}"))
+            return root
+        except etree.XMLSyntaxError as error:
+            first = str(error)
+    root = None
+    try:
+        root = etree.fromstring(repaired, etree.XMLParser(recover=True, **_OPTIONS))
+    except etree.XMLSyntaxError:
+        pass
+    if root is None:
+        raise MalformedXML(f"nothing could be recovered; a strict parser says: {first}")
+    problems.append(("MalformedXML", f"recovered in part; a strict parser says: {first}"))
+    return root
+
+
+_MARKUP_OR_ENTITY = re.compile(
+    rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>|&([A-Za-z][A-Za-z0-9.]*);", re.DOTALL
+)
+_XML_ENTITIES = {b"amp", b"lt", b"gt", b"quot", b"apos"}
+_CONTROLS = bytes(c for c in range(32) if c not in (9, 10, 13))
+_UTF8_DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](?!utf-?8)""", re.IGNORECASE)
+
+
+def _repair(data: bytes) -> bytes:
+    """Known named entities as character references; without control characters, bad UTF-8 and leading blanks."""
+    if b"\x00" in data[:4]:
+        return data  # UTF-16 or UTF-32: byte-wise repair does not apply
+    data = data.lstrip().translate(None, _CONTROLS)
+    if not _UTF8_DECLARED.match(data):
+        data = data.decode("utf-8", "replace").encode()
+    return _MARKUP_OR_ENTITY.sub(_replace_entity, data)
+
+
+def _replace_entity(match: re.Match[bytes]) -> bytes:
+    name = match[1]
+    if name is None or name in _XML_ENTITIES:
+        return match[0]
+    value = named_entity(name.decode())
+    return match[0] if value is None else value.encode("ascii", "xmlcharrefreplace")
+
+
+def named_entity(name: str) -> str | None:
+    """Characters of an HTML or MathML (ISO) entity name; null when the name is not known.
+
+    >>> named_entity("alpha"), named_entity("ast"), named_entity("nonsense")
+    ('α', '*', None)
+    """
+    return html5.get(name + ";")
+
+
+def _resolve_entity_nodes(root: Element, problems: list[tuple[str, str]]) -> None:
+    """Replace entity nodes (names the file declares, or leaves to its DTD) by text; unknown ones by nothing."""
+    for node in list(root.iter(etree.Entity)):
+        name = node.name
+        value = named_entity(name)
+        if value is None:
+            problems.append(("UndefinedEntity", f"entity {name!r} is not expanded: its text is left out"))
+        # Entity nodes cannot be removed without their tail: both become text of what precedes.
+        text = (value or "") + (node.tail or "")
+        previous, parent = node.getprevious(), node.getparent()
+        if previous is not None:
+            previous.tail = (previous.tail or "") + text
+        else:
+            parent.text = (parent.text or "") + text
+        node.tail = None
+        parent.remove(node)
+
+
+def _is_outermost(article: Element) -> bool:
+    return not any(local_name(a) == "article" for a in article.iterancestors())
+
+
+def _strip_namespace(article: Element) -> None:
+    """Give the elements of a namespaced article (OAI-PMH) their bare JATS names."""
+    namespace, brace, _ = article.tag.rpartition("}")
+    if brace:
+        skip = len(namespace) + 1
+        for element in list(article.iter(namespace + "}*")):
+            element.tag = element.tag[skip:]
+
+
+def iter_local(element: Element, name: str) -> Iterator[Element]:
+    """Descendants of a local name, in document order."""
+    return element.iter(name, "{*}" + name)  # type: ignore[no-any-return]

@@ -1,0 +1,411 @@
+"""Running text: an element's content as plain text, with links, marked-up stretches and formulas by offset.
+
+What does not belong here: which elements are paragraphs, captions or figures (`walk.py`, `figures.py`), and what
+links mean (`mentions.py`).
+
+Rules of plain text: every run of white space, no-break and thin spaces included, is one ordinary space, as one would
+type it; in-line markup leaves its characters ("10<sup>-5</sup>" is "10-5") and adds no space; blocks are separated by
+one; formulas are written once (`math.py`); every other character stays as the source has it. Offsets count code
+points of the final text.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+from typing import NamedTuple
+
+from lxml import etree
+
+from biomedica_assets.jats.document import MATHML, Element, href_of
+from biomedica_assets.jats.math import mathml_text, tex_source, tex_text
+
+BLOCK_BREAK = "\u2029"
+"""Stands between blocks in raw text (paragraph separator): white space, so that it ends up as one space."""
+
+
+class Link(NamedTuple):
+    """One ``xref``: offsets, ``rid`` and ``ref-type`` as written."""
+
+    start: int
+    end: int
+    rid: str
+    ref_type: str | None
+
+
+class Span(NamedTuple):
+    """A marked-up stretch: offsets and style (italic, bold, sup, sub, sc, underline ...)."""
+
+    start: int
+    end: int
+    style: str
+
+
+class Formula(NamedTuple):
+    """A formula: offsets and its TeX source, when the file has it."""
+
+    start: int
+    end: int
+    tex: str | None
+
+
+class Inline:
+    """Collects the content of one block. Positions are indices into ``parts`` until `finish` turns them to offsets.
+
+    ``nested`` holds the blocks found inside, to be handled after this one; their text is not part of this one's.
+    With ``flat``, nested paragraphs and lists belong to the text (captions, table cells, titles); with ``styled``,
+    marked-up stretches and formulas are recorded.
+    """
+
+    __slots__ = ("actions", "formulas", "links", "nested", "objects", "parts", "spans", "text")
+
+    def __init__(self, objects: list[tuple[str, str]], flat: bool = False, styled: bool = False) -> None:
+        self.actions = _FLAT_STYLED if styled else _FLAT if flat else _FLOW
+        self.objects = objects  # (href, class) of the graphics met, shared by the whole article
+        self.parts: list[str] = []
+        self.links: list[Link] = []
+        self.spans: list[Span] = []
+        self.formulas: list[Formula] = []
+        self.nested: list[Element] = []
+        self.text = ""
+
+    def render(self, element: Element) -> None:
+        """Add the content of an element (without its tail)."""
+        parts, actions = self.parts, self.actions
+        text = element.text
+        if text:
+            parts.append(text)
+        for child in element:
+            action = actions.get(child.tag)
+            if action is not None:
+                action(self, child)
+            elif len(child):
+                self.render(child)
+            else:
+                text = child.text
+                if text:
+                    parts.append(text)
+            text = child.tail
+            if text:
+                parts.append(text)
+
+    def add(self, child: Element) -> None:
+        """Add a child element as `render` would, without its tail."""
+        action = self.actions.get(child.tag)
+        if action is not None:
+            action(self, child)
+        else:
+            self.render(child)
+
+    def finish(self) -> str:
+        """Set and return the final text; links, spans and formulas get their offsets in it."""
+        raw = "".join(self.parts)
+        self.text = text = " ".join(raw.split())
+        if self.links or self.spans or self.formulas:
+            starts = [0, *accumulate(map(len, self.parts))]
+            shrink = _shrinkage(raw) if len(raw) != len(text) else None
+            self.links = [Link(*_place(text, starts, shrink, m), m.rid, m.ref_type) for m in self.links]
+            if self.spans:
+                placed = (Span(*_place(text, starts, shrink, m), m.style) for m in self.spans)
+                self.spans = sorted(span for span in placed if span.start < span.end)
+            if self.formulas:
+                self.formulas = [Formula(*_place(text, starts, shrink, m), m.tex) for m in self.formulas]
+        return text
+
+    def blocks(self, first: int = 0, last: int | None = None) -> list[str]:
+        """The texts of the blocks between two part positions, empty ones left out."""
+        pieces = "".join(self.parts[first:last]).split(BLOCK_BREAK)
+        return [piece for piece in (" ".join(p.split()) for p in pieces) if piece]
+
+    def mark(self) -> tuple[int, int, int, int]:
+        """Where collecting stands; `reset` goes back to it."""
+        return len(self.parts), len(self.links), len(self.spans), len(self.formulas)
+
+    def reset(self, mark: tuple[int, int, int, int]) -> None:
+        """Forget what was added since the mark (nested blocks and objects stay known)."""
+        del self.parts[mark[0] :], self.links[mark[1] :], self.spans[mark[2] :], self.formulas[mark[3] :]
+
+
+def _shrinkage(raw: str) -> tuple[list[int], list[int]]:
+    """Where white space collapses: (raw offset behind each word's gap, characters lost up to there)."""
+    ends: list[int] = []
+    lost: list[int] = []
+    total = position = 0
+    for i, word in enumerate(raw.split()):
+        start = raw.index(word, position)
+        gap = start - position - (1 if i else 0)
+        if gap:
+            total += gap
+            ends.append(start)
+            lost.append(total)
+        position = start + len(word)
+    return ends, lost
+
+
+def _place(
+    text: str, starts: list[int], shrink: tuple[list[int], list[int]] | None, item: Link | Span | Formula
+) -> tuple[int, int]:
+    """Offsets in the final text, white space trimmed off both ends."""
+    start, end = starts[item.start], starts[item.end]
+    if shrink:
+        start, end = _collapsed(start, shrink), _collapsed(end, shrink)
+    start, end = min(start, len(text)), min(end, len(text))
+    while start < end and text[start] == " ":
+        start += 1
+    while end > start and text[end - 1] == " ":
+        end -= 1
+    return start, end
+
+
+def _collapsed(offset: int, shrink: tuple[list[int], list[int]]) -> int:
+    ends, lost = shrink
+    i = bisect_right(ends, offset)
+    before = offset - (lost[i - 1] if i else 0)
+    if i == len(ends):
+        return before
+    # Inside a gap that collapses: never beyond the single space that is left of it.
+    next_word = ends[i] - lost[i]
+    return min(before, next_word)
+
+
+# ---- what to do with each element ------------------------------------------------------------------------------
+
+Action = Callable[[Inline, Element], None]
+
+
+def _skip(out: Inline, element: Element) -> None:
+    """Not part of the text."""
+
+
+def _nest(out: Inline, element: Element) -> None:
+    """A block of its own: handled later, and the text goes on around it."""
+    out.nested.append(element)
+    following = (element.tail or "").lstrip()
+    out.parts.append("" if following[:1] in tuple(",.;:)]") else " ")
+
+
+def _set_apart(out: Inline, element: Element) -> None:
+    """A block inside a flat text: one space before and behind."""
+    out.parts.append(BLOCK_BREAK)
+    out.render(element)
+    out.parts.append(BLOCK_BREAK)
+
+
+def _spaced(out: Inline, element: Element) -> None:
+    """A piece of a block (label, term): one space before and behind."""
+    out.parts.append(" ")
+    out.render(element)
+    out.parts.append(" ")
+
+
+def _space(out: Inline, element: Element) -> None:
+    out.parts.append(" ")
+
+
+def _xref(out: Inline, element: Element) -> None:
+    parts = out.parts
+    start = len(parts)
+    if len(element):
+        out.render(element)
+    else:
+        text = element.text
+        if text:
+            parts.append(text)
+    rid = element.get("rid")
+    if rid:
+        out.links.append(Link(start, len(parts), rid, element.get("ref-type")))
+
+
+def _math(out: Inline, element: Element) -> None:
+    _add_formula(out, mathml_text(element), None)
+
+
+def _tex(out: Inline, element: Element) -> None:
+    source = tex_source("".join(element.itertext()))
+    _add_formula(out, tex_text(source), source)
+
+
+def _add_formula(out: Inline, text: str, tex: str | None) -> None:
+    start = len(out.parts)
+    out.parts.append(text)
+    out.formulas.append(Formula(start, len(out.parts), tex))
+
+
+def _formula(out: Inline, element: Element) -> None:
+    """inline-formula: its forms (TeX, MathML, picture, words) are one formula, written once."""
+    for graphic in element.iter("graphic", "inline-graphic"):
+        _object(out, graphic, "formula")
+    tex = next(element.iter("tex-math"), None)
+    math = next(element.iter(MATHML + "math", "math"), None)
+    chosen = math if math is not None else tex if tex is not None else next(element.iter("textual-form"), None)
+    before = len(out.formulas)
+    _around(out, element, chosen)
+    if math is not None and tex is not None and len(out.formulas) > before:
+        out.formulas[-1] = out.formulas[-1]._replace(tex=tex_source("".join(tex.itertext())))
+
+
+def _around(out: Inline, element: Element, chosen: Element | None) -> None:
+    """Text of a formula element: the chosen form once, and what stands beside its forms (label, punctuation)."""
+    if element.text and element.text.strip():
+        out.parts.append(element.text)
+    for child in element:
+        if child is chosen:
+            out.add(child)
+        elif child.tag == "label":
+            _spaced(out, child)
+        elif chosen is not None and any(form is chosen for form in child.iter(chosen.tag)):
+            _around(out, child, chosen)
+        elif child.tag not in _FORMS:
+            out.add(child)
+        if child.tail and child.tail.strip():
+            out.parts.append(child.tail)
+
+
+def _display_formula(out: Inline, element: Element) -> None:
+    out.parts.append(" ")
+    _formula(out, element)
+    out.parts.append(" ")
+
+
+def _formula_group(out: Inline, element: Element) -> None:
+    for child in element:
+        if child.tag == "disp-formula":
+            _display_formula(out, child)
+        elif child.tag not in ("caption", "label"):
+            out.add(child)
+
+
+def _inline_graphic(out: Inline, element: Element) -> None:
+    _object(out, element, "inline")
+
+
+def _media(out: Inline, element: Element) -> None:
+    _object(out, element, "media")
+
+
+def _supplement_link(out: Inline, element: Element) -> None:
+    _object(out, element, "supplement")
+    out.render(element)
+
+
+def _object(out: Inline, element: Element, object_class: str) -> None:
+    href = href_of(element)
+    if href:
+        out.objects.append((href, object_class))
+
+
+def _alternatives(out: Inline, element: Element) -> None:
+    """One thing in several forms: the first form that has text; graphics only recorded."""
+    done = False
+    for child in element:
+        if child.tag in ("graphic", "inline-graphic"):
+            _object(out, child, "inline")
+        elif not done and child.tag not in ("media",):
+            before = len(out.parts)
+            out.add(child)
+            done = len(out.parts) > before
+
+
+def _styled(style: str) -> Action:
+    def action(out: Inline, element: Element) -> None:
+        start = len(out.parts)
+        if len(element):
+            out.render(element)
+        elif element.text:
+            out.parts.append(element.text)
+        out.spans.append(Span(start, len(out.parts), style))
+
+    return action
+
+
+_FORMS = frozenset(("tex-math", MATHML + "math", "math", "graphic", "inline-graphic", "alternatives", "textual-form"))
+_COMMON: dict[object, Action] = {
+    etree.Comment: _skip,
+    etree.ProcessingInstruction: _skip,
+    "xref": _xref,
+    "break": _space,
+    "hr": _space,
+    "index-term": _skip,
+    "object-id": _skip,
+    "alt-text": _skip,
+    "long-desc": _skip,
+    "permissions": _skip,
+    MATHML + "math": _math,
+    "math": _math,
+    "tex-math": _tex,
+    "inline-formula": _formula,
+    "chem-struct": _formula,
+    "disp-formula": _display_formula,
+    "disp-formula-group": _formula_group,
+    "alternatives": _alternatives,
+    "inline-graphic": _inline_graphic,
+    "inline-supplementary-material": _supplement_link,
+    "inline-media": _media,
+    "processing-meta": _skip,
+}
+_OWN_BLOCKS = (
+    "fig",
+    "fig-group",
+    "table-wrap",
+    "table-wrap-group",
+    "supplementary-material",
+    "chem-struct-wrap",
+    "boxed-text",
+    "graphic",
+    "media",
+    "fn",
+    "fn-group",
+    "array",
+    "table",
+)
+_TEXT_BLOCKS = (
+    "p",
+    "list",
+    "def-list",
+    "disp-quote",
+    "verse-group",
+    "speech",
+    "statement",
+    "preformat",
+    "code",
+    "sec",
+    "explanation",
+    "question-wrap",
+    "question",
+    "answer",
+)
+_FLOW: dict[object, Action] = _COMMON | dict.fromkeys(_OWN_BLOCKS + _TEXT_BLOCKS, _nest)
+_FLAT: dict[object, Action] = (
+    _COMMON
+    | dict.fromkeys(_OWN_BLOCKS, _nest)
+    | dict.fromkeys(
+        (*_TEXT_BLOCKS, "list-item", "def-item", "title", "verse-line", "disp-formula", "sig-block"), _set_apart
+    )
+    | dict.fromkeys(("label", "term", "def", "speaker", "subtitle", "tr", "td", "th"), _spaced)
+    | {"disp-formula": _display_formula}
+)
+_STYLES = {
+    "italic": "italic",
+    "bold": "bold",
+    "sup": "sup",
+    "sub": "sub",
+    "sc": "sc",
+    "underline": "underline",
+    "monospace": "monospace",
+    "overline": "overline",
+    "strike": "strike",
+    "roman": "roman",
+    "sans-serif": "sans-serif",
+}
+_FLAT_STYLED: dict[object, Action] = _FLAT | {tag: _styled(style) for tag, style in _STYLES.items()}
+
+
+def plain(element: Element, objects: list[tuple[str, str]] | None = None) -> str | None:
+    """Plain text of an element such as a title or a label; null when it has none."""
+    if not len(element):
+        text = element.text
+        return " ".join(text.split()) or None if text else None
+    out = Inline([] if objects is None else objects, flat=True)
+    out.render(element)
+    return out.finish() or None
