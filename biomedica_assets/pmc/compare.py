@@ -137,13 +137,14 @@ class Comparison:
                 """
             )
             return
-        files = ", ".join(sql_text(str(path)) for path in file_lists)
-        self._run(
-            f"""
-            CREATE VIEW rows_before AS
-            SELECT pmcid * {_KEY} + version AS key, etag, chunk, action <> 'remove' AS present FROM read_parquet([{files}])
-            """
-        )
+        # The largest list, usually the first load, is scanned in place; years of small ones are opened only once.
+        largest = max(file_lists, key=lambda path: path.stat().st_size)
+        rows = f"SELECT pmcid * {_KEY} + version AS key, etag, chunk, action <> 'remove' AS present FROM read_parquet"
+        view = f"CREATE VIEW rows_before AS {rows}({sql_text(str(largest))})"
+        if small := ", ".join(sql_text(str(path)) for path in file_lists if path != largest):
+            self._run(f"CREATE TABLE small_lists AS {rows}([{small}])")
+            view += " UNION ALL SELECT * FROM small_lists"
+        self._run(view)
         # Most versions were listed once; only the others are sorted. Chunk keys begin with the release's date, so
         # the greatest chunk of a version is that of its newest row.
         self._run("CREATE TABLE listed_again AS SELECT key FROM rows_before GROUP BY key HAVING count(*) > 1")

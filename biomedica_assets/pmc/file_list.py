@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,7 +164,9 @@ def write_file_list(
         Comparison(Path(folder), memory_limit=memory_limit, threads=threads) as comparison,
     ):
         comparison.load_listing(listing)
-        comparison.load_state([_local_copy(store, name, Path(folder)) for name in earlier])
+        with ThreadPoolExecutor(16) as pool:  # years of small files, one round trip each where the store is remote
+            copies = list(pool.map(lambda name: _local_copy(store, name, Path(folder)), earlier))
+        comparison.load_state(copies)
         comparison.load_requests(retries, scope)
         comparison.compare(max_attempts=max_attempts)
         actions = comparison.actions()
