@@ -469,12 +469,12 @@ CHUNK_TABLES: dict[str, Table] = {
     for table in (
         SOURCES,
         VERSIONS,
-        OBJECTS,
         ARTICLES,
         PARAGRAPHS,
         FIGURES,
         CAPTIONS,
         MENTIONS,
+        OBJECTS,
         IMAGES,
         FAILURES,
     )
@@ -552,7 +552,7 @@ def to_markdown() -> str:
         "",
         "Made from `biomedica_assets/schemas.py` by `python -m biomedica_assets.schemas > docs/tables.md`.",
         "",
-        "Offsets count Unicode code points from 0, the end is exclusive. Null is null, never the text \"None\".",
+        'Offsets count Unicode code points from 0, the end is exclusive. Null is null, never the text "None".',
     ]
     for table in ALL_TABLES:
         lines += ["", f"## {table.name}", "", f"{table.meaning} Key: {', '.join(f'`{k}`' for k in table.key)}.", ""]

@@ -1,7 +1,5 @@
 """Group `dataset`: what is current, and the views every reader goes through."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from biomedica_assets import schemas

@@ -1,7 +1,5 @@
 """Group `release`: the file list, which registers the partitions of everything else."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from biomedica_assets import schemas

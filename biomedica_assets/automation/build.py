@@ -63,13 +63,13 @@ def _run(
     partition_key: str | None = None,
     config: dict[str, object] | None = None,
 ) -> None:
-    job = defs.get_implicit_global_asset_job_def()
+    job = defs.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(name) for name in assets],
         tags=tags,
         partition_key=partition_key,
-        run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
     if not result.success:

@@ -1,7 +1,5 @@
 """Standing checks over the whole store: what is unfinished, what failed. Run them from the UI or by the digest."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from biomedica_assets.assets.resources import BiomedicaResource

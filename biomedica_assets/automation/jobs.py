@@ -1,7 +1,5 @@
 """Jobs: what people and schedules launch. Upkeep jobs have no assets; each says in its description when to run it."""
 
-from __future__ import annotations
-
 import json
 import time
 import urllib.request

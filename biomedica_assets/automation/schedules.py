@@ -1,7 +1,5 @@
 """Schedules: the scheduled partition backfill and upkeep. All ship stopped; start them in the UI under Automation."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Sensors: a newer complete PMC release exists. All ship stopped; start them in the UI under Automation."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from biomedica_assets.assets.resources import BiomedicaResource

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from biomedica_assets.images import EXTENSIONS, ImageError, Matching, NotAnImage, match_graphics, probe
 from biomedica_assets.ingest.prior import HELD_IMAGE_COLUMNS, Held
-from biomedica_assets.jats import PARSER_VERSION, Article, JatsError, parse_article
+from biomedica_assets.jats import PARSER_VERSION, Article, NotAnArticle, parse_article
 from biomedica_assets.licences import Decision, decide_licence, licence_group
 from biomedica_assets.pmc.articles import (
     AbsentError,
@@ -147,7 +147,7 @@ class ArticlePass:
             return self._failed(row, reader, error.stage, error.problem, error.message, error.object, error.transient)
         except _OutOfScopeError as error:
             return self._finished(row, reader, "out_of_scope", str(error))
-        except JatsError as error:
+        except NotAnArticle as error:
             name = reader.opened.metadata.xml.key if reader.opened else row.listed_id
             return self._failed(row, reader, "parse", type(error).__name__, str(error), name, False)
         if collected.gated == "retracted":
@@ -237,7 +237,7 @@ class _Work:
         self._parsed: bytes | None = None
 
     def want(self, metadata: ArticleMetadata, xml: bytes) -> Sequence[ObjectRef]:
-        """Parse, and name the media to fetch. Raises `JatsError`, `_OutOfScopeError`."""
+        """Parse, and name the media to fetch. Raises `NotAnArticle`, `_OutOfScopeError`."""
         if self.article is None or xml is not self._parsed:
             self.article, self._parsed = parse_article(xml, article_id=metadata.article_id), xml
             self._check_scope(self.article.article)
