@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from biomedica_assets.jats.document import XML_LANG, Element
-from biomedica_assets.jats.text import BLOCK_BREAK, Inline, Span
+from biomedica_assets.jats.text import Inline, Span
 from biomedica_assets.schemas import Row
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def add_caption(
             "text": text,
             "group_caption": group_text,
             "language": next((lang for lang in map(_language, chosen) if lang), None),
-            "rich": [span._asdict() for span in out.spans],
-            "math": [formula._asdict() for formula in out.formulas],
+            "rich": [{"start": a, "end": b, "style": style} for a, b, style in out.spans],
+            "math": [{"start": a, "end": b, "tex": tex} for a, b, tex in out.formulas],
             "sub_captions": sub_captions(text, out.spans, _lettered_items(chosen, text)) if text else [],
         }
         walk.captions.append(row)
@@ -74,13 +74,23 @@ def _render(out: Inline, caption: Element, title_end: int) -> int:
         mark = out.mark()
         is_title = child.tag in ("title", "subtitle")
         out.add(child)
-        if child.tag == "p" and _BOILERPLATE.fullmatch(" ".join(out.blocks(mark[0]))):
+        if child.tag == "p" and _is_boilerplate(out, mark[0]):
             out.reset(mark)
         elif is_title and title_end == mark[0]:
             title_end = len(out.parts)
         if child.tail and child.tail.strip():
             out.parts.append(child.tail)
     return title_end
+
+
+_BOILERPLATE_STARTS = ("doi", "http", "10.", "click")
+
+
+def _is_boilerplate(out: Inline, first: int) -> bool:
+    words = next((part for part in out.parts[first:] if not part.isspace()), "").lstrip()
+    return words[:5].lower().startswith(_BOILERPLATE_STARTS) and bool(
+        _BOILERPLATE.fullmatch(" ".join(out.blocks(first)))
+    )
 
 
 def _language(caption: Element) -> str | None:
@@ -97,6 +107,9 @@ def _main_language(captions: list[Element], language: str | None) -> list[Elemen
     wanted = next((lang for lang in languages if lang is None or lang == language), languages[0])
     return [caption for caption, lang in zip(captions, languages, strict=True) if lang == wanted]
 
+
+Marker = tuple[int, int, list[str]]
+"""A panel marker in a caption: offsets and the panels it names."""
 
 # ---- panels ----------------------------------------------------------------------------------------------------
 
@@ -134,7 +147,10 @@ _GROUP = rf"[A-Za-z](?:\d|[′'])?(?:\s*(?:,|&|and|{_DASH}|to|/)+\s*[A-Za-z](?:\
 _BRACKETED = re.compile(rf"[(\[]\s*({_GROUP})\s*[)\]](?![A-Za-z0-9])")
 # "A, ...", "A: ...", "A. ...", "A) ...", "A–C, ..." at the start of a sentence; "Panel A: ..."
 _LEADING = re.compile(rf"(?:(?<=^)|(?<=[.;:!?)]\s)|(?<=[.;:!?] \s))(?:[Pp]anels?\s+)?({_GROUP})(?:[,:.)]|\s[–—-])\s+")
-_POSITION = re.compile(r"\((left|right|top|bottom|middle|upper|lower|center|centre)(?:\s+(?:panels?|row|column|image))?\)", re.I)
+_FIRST = re.compile(r"(?:^|[.;:!?)]\s)(?:[Pp]anels?\s+)?[Aa](?:[,:.)]|\s[–—-])?")
+_POSITION = re.compile(
+    r"\((left|right|top|bottom|middle|upper|lower|center|centre)(?:\s+(?:panels?|row|column|image))?\)", re.I
+)
 _BOLD = re.compile(rf"({_GROUP})[,:.)]?")
 
 
@@ -146,18 +162,26 @@ def sub_captions(text: str, spans: list[Span], items: list[tuple[int, int, str]]
     """
     if items:
         return [{"panel": panel, "text": text[start:end], "start": start, "end": end} for start, end, panel in items]
-    for markers in (_bold_markers(text, spans), _matches(_BRACKETED, text), _matches(_LEADING, text)):
-        chosen = _ordered(text, markers)
+    for markers in (_bold_markers, _bracketed, _leading):
+        chosen = _ordered(text, markers(text, spans))
         if chosen:
             return _pieces(text, chosen)
     return []
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> list[tuple[int, int, list[str]]]:
+def _bracketed(text: str, _: list[Span]) -> list[Marker]:
+    return _matches(_BRACKETED, text) if any(sign in text for sign in ("(A", "(a", "[A", "[a")) else []
+
+
+def _leading(text: str, _: list[Span]) -> list[Marker]:
+    return _matches(_LEADING, text) if _FIRST.search(text) else []
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> list[Marker]:
     return [(m.start(), m.end(), panels) for m in pattern.finditer(text) if (panels := _panels(m[1]))]
 
 
-def _bold_markers(text: str, spans: list[Span]) -> list[tuple[int, int, list[str]]]:
+def _bold_markers(text: str, spans: list[Span]) -> list[Marker]:
     """Bold (or bracketed bold) panel letters: "<bold>a</bold> Order parameter"."""
     found = []
     for span in spans:
@@ -196,12 +220,14 @@ def _panels(words: str) -> list[str]:
     return found if ascending and len(found) <= 26 else []
 
 
-def _ordered(text: str, markers: list[tuple[int, int, list[str]]]) -> list[tuple[int, int, list[str]]]:
+def _ordered(text: str, markers: list[Marker]) -> list[Marker]:
     """Markers that open a panel: A first, then each next letter in turn; a letter met again is a reference back."""
-    chosen: list[tuple[int, int, list[str]]] = []
+    chosen: list[Marker] = []
     expected = "A"
     for start, end, panels in markers:
-        if panels[0][0] == expected or (chosen and panels[0][0] == chosen[-1][2][-1][0] and panels[0] > chosen[-1][2][-1]):
+        if panels[0][0] == expected or (
+            chosen and panels[0][0] == chosen[-1][2][-1][0] and panels[0] > chosen[-1][2][-1]
+        ):
             if len(panels) == 1 and text[start:end].strip("()[] .,:") in ("A", "a") and not _opens(text, start, end):
                 continue
             chosen.append((start, end, panels))
@@ -215,7 +241,7 @@ def _opens(text: str, start: int, end: int) -> bool:
     return text[end - 1 : end] in tuple("),.:]") or text[start] in "([" or text[end : end + 1] != ""
 
 
-def _pieces(text: str, markers: list[tuple[int, int, list[str]]]) -> list[Row]:
+def _pieces(text: str, markers: list[Marker]) -> list[Row]:
     """Text from behind each marker to the next one."""
     rows: list[Row] = []
     for i, (_, end, panels) in enumerate(markers):

@@ -28,7 +28,20 @@ IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "tif", "tiff", "webp", "bmp", "
 _EXTENSION = re.compile(r"\.([A-Za-z0-9]{2,4})$")
 _VIDEO = re.compile(r"\.(?:mov|avi|mp4|m4v|mpe?g|wmv|flv|swf|webm|ogv|mkv|3gp)$", re.IGNORECASE)
 _WRAPPERS = frozenset(
-    ("p", "link", "ext-link", "uri", "named-content", "styled-content", "bold", "italic", "sup", "email", "target", "sec")
+    (
+        "p",
+        "link",
+        "ext-link",
+        "uri",
+        "named-content",
+        "styled-content",
+        "bold",
+        "italic",
+        "sup",
+        "email",
+        "target",
+        "sec",
+    )
 )
 _DEFERRED = frozenset(
     (
@@ -231,6 +244,8 @@ def is_image(element: Element, href: str) -> bool:
 
 def merge_renditions(graphics: list[list[tuple[int, str]]]) -> list[list[str]]:
     """Names per image, preferred first: the same stem is one image, a lone thumbnail belongs to its predecessor."""
+    if len(graphics) == 1 and len(graphics[0]) == 1:
+        return [[graphics[0][0][1]]]
     merged: list[list[tuple[int, str]]] = []
     by_stem: dict[str, list[tuple[int, str]]] = {}
     for image in graphics:

@@ -116,7 +116,9 @@ def _issn(element: Element, row: Row) -> None:
     text = plain(element)
     if not text:
         return
-    kind = element.get("pub-type") or element.get("publication-format") or ("linking" if element.tag == "issn-l" else "")
+    kind = (
+        element.get("pub-type") or element.get("publication-format") or ("linking" if element.tag == "issn-l" else "")
+    )
     digits = re.sub(r"[^0-9Xx]", "", text).upper()
     issn = f"{digits[:4]}-{digits[4:]}" if len(digits) == 8 else text
     entry = {"type": _ISSN_TYPES.get(kind, kind) or None, "issn": issn}

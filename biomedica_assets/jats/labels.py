@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 DASHES = "-‐‑‒–—―−"
@@ -37,6 +38,7 @@ _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10}
 _PLURAL = re.compile(r"\b(scheme|plate|video|table|chart|image|supplement|movie|box|graph|map|photo)s\b")
 
 
+@lru_cache(maxsize=4096)
 def parse_label(label: str | None) -> Label | None:
     """Series and number of a label; null when it has no number.
 
@@ -69,6 +71,7 @@ Label(series='figure s', first=1, last=1, letter=''))
     return None
 
 
+@lru_cache(maxsize=4096)
 def series_name(head: str) -> str:
     """What stands before the number, in one spelling: 'Supplementary Fig. S' -> 'figure s', 'Figs.' -> 'figure'."""
     text = _FIGURE_WORD.sub("figure", head)

@@ -69,6 +69,8 @@ def panels_behind(text: str, start: int, limit: int, inside: Panels | None = Non
     if inside:
         more = _continue(text, inside.letters, start, limit)
         return more if more.end > start else None
+    if not _MAYBE_PANELS.match(text, start, limit):
+        return None
     for pattern in (_BEHIND_BRACKET, _BEHIND_PANEL):
         match = pattern.match(text, start, limit)
         if match:
@@ -88,6 +90,9 @@ def panels_behind(text: str, start: int, limit: int, inside: Panels | None = Non
     return panels
 
 
+_MAYBE_PANELS = re.compile(
+    rf"\s*[,:]?\s*(?:[(\[]\s*(?:[Pp]anel|[A-Za-z](?![a-z]{{2}})|\()|\(?\s*[Pp]anel|{_DASH}?[A-Za-z](?![a-z]))|[A-Z]{{2,4}}(?![A-Za-z0-9])"
+)
 _CAPITALS = re.compile(r"[A-Z]{2,4}(?![A-Za-z0-9])")
 _CLOSERS = (")", "]", ";", ",")
 

@@ -137,18 +137,31 @@ def third_party_notice(*texts: str | None) -> str | None:
     """
     found: list[str] = []
     for text in texts:
-        if text and any(hint in text for hint in _NOTICE_HINTS) and _NOTICE.search(text):
+        if text and _may_be_notice(text):
             for sentence in _sentences(text):
                 if _NOTICE.search(sentence):
                     _append(found, sentence)
     return " ".join(found) or None
 
 
+def _may_be_notice(text: str) -> bool:
+    for hint in _NOTICE_HINTS:
+        position = text.find(hint)
+        # Words of a notice stand close together: a window around each hint is enough to search.
+        while position >= 0:
+            if _NOTICE.search(text, max(0, position - 80), position + 80):
+                return True
+            position = text.find(hint, position + 1)
+    return False
+
+
 def _sentences(text: str) -> list[str]:
     sentences: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(text):
-        if not re.search(r"\b(?:et al|Fig|Figs|Ref|Refs|Dr|vol|no|e\.g|i\.e|cf|approx|[A-Z])\.$", text[start : match.start() + 1]):
+        if not re.search(
+            r"\b(?:et al|Fig|Figs|Ref|Refs|Dr|vol|no|e\.g|i\.e|cf|approx|[A-Z])\.$", text[start : match.start() + 1]
+        ):
             sentences.append(text[start : match.end()].strip())
             start = match.end()
     rest = text[start:].strip()

@@ -11,7 +11,6 @@ points of the final text.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
@@ -100,17 +99,17 @@ class Inline:
 
     def finish(self) -> str:
         """Set and return the final text; links, spans and formulas get their offsets in it."""
-        raw = "".join(self.parts)
+        parts = self.parts
+        raw = "".join(parts)
         self.text = text = " ".join(raw.split())
         if self.links or self.spans or self.formulas:
-            starts = [0, *accumulate(map(len, self.parts))]
-            shrink = _shrinkage(raw) if len(raw) != len(text) else None
-            self.links = [Link(*_place(text, starts, shrink, m), m.rid, m.ref_type) for m in self.links]
+            starts = [0, *accumulate(map(len, parts))] if len(raw) == len(text) else _collapsed_starts(parts)
+            self.links = [Link(*_place(text, starts, a, b), rid, kind) for a, b, rid, kind in self.links]
             if self.spans:
-                placed = (Span(*_place(text, starts, shrink, m), m.style) for m in self.spans)
-                self.spans = sorted(span for span in placed if span.start < span.end)
+                placed = [Span(*_place(text, starts, a, b), style) for a, b, style in self.spans]
+                self.spans = sorted(span for span in placed if span[0] < span[1])
             if self.formulas:
-                self.formulas = [Formula(*_place(text, starts, shrink, m), m.tex) for m in self.formulas]
+                self.formulas = [Formula(*_place(text, starts, a, b), tex) for a, b, tex in self.formulas]
         return text
 
     def blocks(self, first: int = 0, last: int | None = None) -> list[str]:
@@ -127,46 +126,34 @@ class Inline:
         del self.parts[mark[0] :], self.links[mark[1] :], self.spans[mark[2] :], self.formulas[mark[3] :]
 
 
-def _shrinkage(raw: str) -> tuple[list[int], list[int]]:
-    """Where white space collapses: (raw offset behind each word's gap, characters lost up to there)."""
-    ends: list[int] = []
-    lost: list[int] = []
-    total = position = 0
-    for i, word in enumerate(raw.split()):
-        start = raw.index(word, position)
-        gap = start - position - (1 if i else 0)
-        if gap:
-            total += gap
-            ends.append(start)
-            lost.append(total)
-        position = start + len(word)
-    return ends, lost
+def _collapsed_starts(parts: list[str]) -> list[int]:
+    """Offset of each part, and of the end, in the text whose white space is collapsed."""
+    starts: list[int] = []
+    length, spaced = 0, True  # spaced: a space now would be the second one, or the first of the text
+    for part in parts:
+        starts.append(length)
+        words = part.split()
+        if words:
+            length += sum(map(len, words)) + len(words) - 1
+            if not spaced and part[0].isspace():
+                length += 1
+            spaced = part[-1].isspace()
+            length += spaced
+        elif part and not spaced:
+            length += 1
+            spaced = True
+    starts.append(length)
+    return starts
 
 
-def _place(
-    text: str, starts: list[int], shrink: tuple[list[int], list[int]] | None, item: Link | Span | Formula
-) -> tuple[int, int]:
-    """Offsets in the final text, white space trimmed off both ends."""
-    start, end = starts[item.start], starts[item.end]
-    if shrink:
-        start, end = _collapsed(start, shrink), _collapsed(end, shrink)
-    start, end = min(start, len(text)), min(end, len(text))
+def _place(text: str, starts: list[int], first: int, last: int) -> tuple[int, int]:
+    """Offsets in the final text of a stretch of parts, white space trimmed off both ends."""
+    start, end = starts[first], min(starts[last], len(text))
     while start < end and text[start] == " ":
         start += 1
     while end > start and text[end - 1] == " ":
         end -= 1
-    return start, end
-
-
-def _collapsed(offset: int, shrink: tuple[list[int], list[int]]) -> int:
-    ends, lost = shrink
-    i = bisect_right(ends, offset)
-    before = offset - (lost[i - 1] if i else 0)
-    if i == len(ends):
-        return before
-    # Inside a gap that collapses: never beyond the single space that is left of it.
-    next_word = ends[i] - lost[i]
-    return min(before, next_word)
+    return min(start, end), end
 
 
 # ---- what to do with each element ------------------------------------------------------------------------------
@@ -214,7 +201,7 @@ def _xref(out: Inline, element: Element) -> None:
             parts.append(text)
     rid = element.get("rid")
     if rid:
-        out.links.append(Link(start, len(parts), rid, element.get("ref-type")))
+        out.links.append((start, len(parts), rid, element.get("ref-type")))  # type: ignore[arg-type]
 
 
 def _math(out: Inline, element: Element) -> None:
@@ -314,7 +301,7 @@ def _styled(style: str) -> Action:
             out.render(element)
         elif element.text:
             out.parts.append(element.text)
-        out.spans.append(Span(start, len(out.parts), style))
+        out.spans.append((start, len(out.parts), style))  # type: ignore[arg-type]
 
     return action
 

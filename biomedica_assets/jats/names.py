@@ -1,0 +1,137 @@
+"""Figures named in the text without a link ("as shown in Fig. 3B"): mentions of kind "text".
+
+What does not belong here: links (`mentions.py`).
+
+A name counts when its label is that of exactly one figure of the same (sub-)article, and the words around it do not
+say that the figure is elsewhere ("Fig. 3 of [12]", "Supplementary Fig. 3", "their Fig. 2").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from biomedica_assets.jats.labels import DASHES, LabelIndex, series_name
+from biomedica_assets.jats.panels import panels_behind
+from biomedica_assets.jats.surface import NUMBER, Item, Mention
+from biomedica_assets.jats.walk import Block, Walk
+
+_NAME_LIST = re.compile(r"\.?\s*(?=[A-Z]{0,3}\d)")
+_NEXT = re.compile(
+    rf"\s*(?P<sign>[{DASHES}]|,\s*(?:and\b)?|&|and\b|or\b|to\b|e\b|y\b|et\b|und\b|/)\s*(?:[Ff]igs?\.?\s*)?(?=[A-Z]{{0,3}}\d)"
+)
+_ELSEWHERE_AFTER = re.compile(
+    r"\s*,?\s*(?:\(?(?:of|in|from|by)\s+(?:the\s+)?(?:refs?\b|reference|\[|\(|\d|[A-Z][\w’'-]+\s+(?:et\b|and\b|&|\()|"
+    r"supplement|additional|supporting|appendix|previous|that\s+(?:paper|article|study)|their|our\s+previous|\Z)"
+    r"|\(?(?:Supplement|Additional)|\s*in\s*$)",
+)
+_ELSEWHERE_BEFORE = re.compile(
+    r"(?:suppl\w*\.?|supporting(?: information)?|extended[- ]data|additional(?: file \d+)?|online|appendix(?: \w)?|"
+    r"web|response|reviewers?|their|his|her|ref\.? ?\d*|et al\.?,?(?: \(?\d{4}[a-z]?\)?)?,?)[\s:,]*\(?$",
+    re.IGNORECASE,
+)
+_FIGURE_HINTS = ("Fig", "fig", "FIG")
+
+
+class NameFinder:
+    """Finds figures named without a link, by the words that the article's own labels use."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self._hints = [_hints(index.words) for index in walk.labels]
+        self._patterns = [_pattern(frozenset(word.lower() for word in index.words)) for index in walk.labels]
+
+    def find(self, block: Block, linked: list[Mention]) -> list[Mention]:
+        """Mentions of kind "text" in a block, outside its links."""
+        text = block.text
+        found: list[Mention] = []
+        for hint in self._hints[block.scope]:
+            position = text.find(hint)
+            while position >= 0:
+                mentions = self._at(block, position, linked)
+                found.extend(mentions)
+                position = text.find(hint, mentions[-1].end if mentions else position + len(hint))
+        return found
+
+    def _at(self, block: Block, start: int, linked: list[Mention]) -> list[Mention]:
+        text = block.text
+        if start and text[start - 1].isalnum():
+            return []
+        word = self._patterns[block.scope].match(text, start)
+        if not word:
+            return []
+        limit = len(text)
+        for a, b, _, _ in block.links:
+            if a <= start < b:
+                return []
+            if a >= start:
+                limit = a
+                break
+        if any(mention.start <= start < mention.end for mention in linked):
+            return []
+        return self._named(block, word, limit) if limit >= word.end() else []
+
+    def _named(self, block: Block, word: re.Match[str], limit: int) -> list[Mention]:
+        text, index = block.text, self.walk.labels[block.scope]
+        gap = _NAME_LIST.match(text, word.end(), limit)
+        if not gap or _ELSEWHERE_BEFORE.search(text[max(0, word.start() - 40) : word.start()]):
+            return []
+        items: list[tuple[Item, str]] = []  # with the sign that leads to it
+        position, sign = gap.end(), ""
+        while match := NUMBER.match(text, position, limit):
+            panels = panels_behind(text, match.end(), limit)
+            end = panels.end if panels else match.end()
+            prefix = (match["prefix"] or "").rstrip(".")
+            item = Item(prefix, int(match["number"]), match.start(), end, panels.letters if panels else [])
+            items.append((item, sign))
+            following = _NEXT.match(text, end, limit)
+            if not following:
+                break
+            position, sign = following.end(), following["sign"]
+        if not items:
+            return []
+        end = items[-1][0].end
+        if _ELSEWHERE_AFTER.match(text, end, min(len(text), end + 60)) or text[end : end + 1] == "%":
+            return []
+        return list(self._mentions(block, index, word, items))
+
+    def _mentions(
+        self, block: Block, index: LabelIndex, word: re.Match[str], items: list[tuple[Item, str]]
+    ) -> Iterator[Mention]:
+        head = word[0]
+        previous: tuple[str, Item, int] | None = None
+        for i, (item, sign) in enumerate(items):
+            series = series_name(f"{head} {item.prefix}")
+            in_range = bool(sign) and (sign in DASHES or sign == "to")
+            if in_range and previous and not item.prefix:
+                series = previous[0]
+            letters = item.panels
+            figure_id = index.find(series, item.number)
+            if figure_id is None and letters:
+                figure_id = index.find(series, item.number, letters[0])
+                letters = letters[1:] if figure_id else letters
+            start = word.start() if i == 0 else item.start
+            end = item.end
+            if previous and in_range and previous[0] == series and previous[1].number < item.number:
+                for between in index.between(series, (previous[1].number, "~"), (item.number, "")):
+                    if between != block.figure_id:
+                        yield Mention(between, previous[2], end, [], True, "text")
+            if figure_id and figure_id != block.figure_id:
+                yield Mention(figure_id, start, end, letters, False, "text")
+            previous = (series, item, start)
+
+
+def _hints(words: set[str]) -> tuple[str, ...]:
+    """Strings one of which stands in every text that names a figure: a quick test before any pattern."""
+    hints: list[str] = []
+    for word in sorted({word.lower() for word in words}):
+        hints.extend(_FIGURE_HINTS if word.startswith("fig") else (word, word.capitalize(), word.upper()))
+    return tuple(dict.fromkeys(hints))
+
+
+@lru_cache(maxsize=256)
+def _pattern(words: frozenset[str]) -> re.Pattern[str]:
+    """The words of an article's labels, as its text may write them."""
+    names = {"figures?|figs?|figuras?|figurs?" if word.startswith("fig") else re.escape(word) + "s?" for word in words}
+    return re.compile(rf"(?:{'|'.join(sorted(names)) or '(?!)'})(?![A-Za-z])", re.IGNORECASE)
