@@ -132,6 +132,8 @@ def build(article: Article, layout: Layout = "cloud") -> bytes:
             f"<metadata>{body}</metadata></record></GetRecord></OAI-PMH>"
         )
     head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    if "byte_order_mark" in article.shapes:
+        head = "\ufeff" + head
     return (head + (doctype + "\n" if doctype else "") + body + "\n").encode()
 
 

@@ -21,16 +21,15 @@ class Figure:
         label: label as a reader would type it; None when there is none.
         caption: title and paragraphs joined by one space; None when there is no caption of its own.
         files: cloud-layout file names of its distinct graphics that can be collected, in order.
-        kind: value of ``figures.kind``.
+        kind: value of ``figures.kind``; None where more than one value would be right.
         group_caption: caption of the enclosing group.
-        panels: (panel, start of its sub-caption's text) pairs worth checking.
     """
 
     xml_id: str | None
     label: str | None
     caption: str | None
     files: tuple[str, ...] = ()
-    kind: str = "fig"
+    kind: str | None = "fig"
     group_caption: str | None = None
 
 
@@ -40,31 +39,34 @@ class Mention:
 
     Attributes:
         figure: xml_id of the figure.
-        panels: panels named, upper case, ranges expanded.
+        panels: panels named, upper case, ranges expanded; None where more than one answer would be right.
         text: surface text with the panel letters behind a link; None where it is not fixed (inside a range).
         expanded: the figure stands inside a written range.
         kind: "xref", or "text" when the figure is named without a link.
+        near: words that stand in the paragraph of the citation; "" where not worth checking.
     """
 
     figure: str
-    panels: tuple[str, ...] = ()
+    panels: tuple[str, ...] | None = ()
     text: str | None = None
     expanded: bool = False
     kind: str = "xref"
+    near: str = ""
 
 
 @dataclass(frozen=True)
 class Article:
     """One article version of the sample.
 
-    XML parts (``title``, ``body``, ``abstract`` ...) are raw JATS with three conveniences: ``[[intro:2]]`` stands for
-    two filler paragraphs, ``@{name.jpg}`` for a file name that loses its extension in the package layout, and
-    ``{{slot}}`` is not used: braces are literal.
+    XML parts (``title``, ``body``, ``abstract`` ...) are raw JATS with two conveniences: ``[[intro:2]]`` stands for
+    two filler paragraphs, ``@{name.jpg}`` for a file name that loses its extension in the package layout.
 
     Attributes:
         absent: listed in the inventory, but none of its objects exist.
         missing: names in the media list whose objects do not exist.
         fields: metadata JSON fields that differ from what the other attributes imply.
+        paragraphs: whole texts that must be among the article's paragraphs.
+        shapes: names of the odd shapes it stands for (`articles.shapes`).
         outcome: value of ``versions.outcome`` after a build of its release with default settings.
     """
 
@@ -106,6 +108,7 @@ class Article:
     shapes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     mentions: tuple[Mention, ...] = ()
+    paragraphs: tuple[str, ...] = ()
 
     @property
     def article_id(self) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from functools import lru_cache
+from html import unescape
 from typing import Any
 
 import fsspec
@@ -137,13 +138,23 @@ def _citation(a: Article) -> str:
 
 
 def _plain(xml: str) -> str:
-    return " ".join("".join(etree.fromstring(f"<t>{xml}</t>").itertext()).split())
+    """Words of a piece of XML."""
+    tree = etree.fromstring(f"<t>{_characters(xml)}</t>", etree.XMLParser(resolve_entities=False))
+    return " ".join("".join(tree.itertext(with_tail=True)).split())
+
+
+_NAMED = re.compile(r"&(?!amp;|lt;|gt;|quot;|apos;|#)(\w+);")
+
+
+def _characters(xml: str) -> str:
+    """Named characters of HTML as characters, the five of XML left alone."""
+    return _NAMED.sub(lambda m: unescape(m[0]), xml)
 
 
 def _text(article: Article, xml: bytes) -> str:
     """The plain text object: header, a line of '=', then the paragraphs."""
     parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True, load_dtd=False)
-    tree = etree.fromstring(xml, parser)
+    tree = etree.fromstring(_characters(xml.decode()).encode(), parser)
     blocks = [" ".join("".join(p.itertext()).split()) for p in tree.iter("{*}title", "{*}p")]
     head = f"ARTICLE INFORMATION\nPMCID: PMC{article.pmcid}\nDOI: {article.doi_text or ''}\nLicense: {article.licence or ''}\n"
     return head + "=" * 60 + "\n\n" + "\n\n".join(b for b in blocks if b) + "\n"
