@@ -35,7 +35,7 @@ def build(approve: str, adopt: bool) -> None:
 
     Chunks that are already valid are not done again: run it after a crash, or every day.
     """
-    from biomedica_assets.automation.build import BuildFailedError, build_all
+    from biomedica_assets.build import BuildFailedError, build_all
     from biomedica_assets.pmc.releases import ListingError, NoReleaseError
     from biomedica_assets.store.manifests import StoreError
 

@@ -1,5 +1,7 @@
 """Group `dataset`: what is current, and the views every reader goes through."""
 
+from typing import Any
+
 import dagster as dg
 
 from biomedica_assets import schemas
@@ -10,13 +12,14 @@ from biomedica_assets.store.catalogue import build_generation, write_local_datab
 GROUP = "dataset"
 
 # Once after a burst of chunks, not once per chunk; and every hour while a long backfill keeps the chunks busy.
-_UPDATED = dg.AutomationCondition.any_deps_updated().since_last_handled()
+_Condition: Any = dg.AutomationCondition  # the generic types of its operators do not fit each other for mypy
+_UPDATED = _Condition.any_deps_updated().since_last_handled()
 REFRESH = (
     _UPDATED
-    & ~dg.AutomationCondition.in_progress()
+    & ~_Condition.in_progress()
     & (
-        ~dg.AutomationCondition.any_deps_in_progress()
-        | dg.AutomationCondition.cron_tick_passed("0 * * * *").since_last_handled()
+        ~_Condition.any_deps_in_progress()
+        | _Condition.cron_tick_passed("0 * * * *").since_last_handled()
     )
 )
 

@@ -4,6 +4,7 @@ import json
 import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -113,4 +114,4 @@ def digest() -> None:
     digest_op()
 
 
-JOBS = [file_list_job, chunk_job, catalogue_job, reconcile, garbage_collection, prune_runs, digest]
+JOBS: list[Any] = [file_list_job, chunk_job, catalogue_job, reconcile, garbage_collection, prune_runs, digest]

@@ -26,8 +26,9 @@ _ROWS_AT_ONCE = 64  # articles of sources in memory per open chunk: about 100 kB
 class Held:
     """What is held of one file-list row.
 
-    ``version`` is the row of table ``versions`` it comes from, ``chunk`` the chunk that holds it, ``sources`` its rows of ``sources`` by name (json, xml),
-    ``images`` the rows of ``images`` by file name, ``shards`` the shards that they point into, by path.
+    ``version`` is the row of table ``versions`` it comes from, ``chunk`` the chunk that holds it, ``sources`` its rows
+    of ``sources`` by name (json, xml), ``images`` the rows of ``images`` by file name, ``shards`` the shards that they
+    point into, by path.
     """
 
     version: Row

@@ -10,7 +10,9 @@ from tqdm import tqdm
 from biomedica_assets import schemas
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
+from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.automation.schedules import RANGE_END, RANGE_START
+from biomedica_assets.definitions import defs
 from biomedica_assets.ingest.progress import reporting
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.summary import summarise
@@ -26,36 +28,30 @@ def build_all(instance: dg.DagsterInstance, *, approve: str = "", adopt: bool = 
     Raises:
         BuildFailedError: a run failed.
     """
-    from biomedica_assets.definitions import defs
-
     logging.getLogger("dagster").setLevel(logging.ERROR)
     settings = BiomedicaResource().settings()
-    _run(defs, instance, ["file_list"], config={"ops": {"file_list": {"config": {"approve": approve, "adopt": adopt}}}})
+    _run(instance, ["file_list"], config={"ops": {"file_list": {"config": {"approve": approve, "adopt": adopt}}}})
     workspace = BiomedicaResource().open()
+    reconcile_instance(instance, workspace, log=lambda _: None)  # a new DAGSTER_HOME shows the whole store
     status = store_status(workspace.files, settings)
     ordered = instance.get_dynamic_partitions(PMC_CHUNK)
-    known = instance.get_materialized_partitions(dg.AssetKey("versions"))
-    # A chunk that is committed but unknown to this instance is run too: it is skipped quickly and shown in the UI.
-    wanted = set(status.unfinished) | ({c for c in status.chunks if c not in known} if len(known) else set())
     with tqdm(total=sum(status.rows[c] for c in status.unfinished), unit="article", desc="articles") as bar:
-        for keys in contiguous_ranges(ordered, wanted, settings.chunks_per_run):
-            if store_status(workspace.files, settings).over_budget:
+        for keys in contiguous_ranges(ordered, set(status.unfinished), settings.chunks_per_run):
+            if settings.scope.max_bytes is not None and store_status(workspace.files, settings).over_budget:
                 bar.write("stopped: the store has reached the byte budget of its scope")
                 break
             with reporting(bar.update):
                 _run(
-                    defs,
                     instance,
                     list(schemas.CHUNK_TABLES),
                     tags={RANGE_START: keys[0], RANGE_END: keys[-1]} if len(keys) > 1 else {},
                     partition_key=keys[0] if len(keys) == 1 else None,
                 )
-    _run(defs, instance, ["catalogue"])
+    _run(instance, ["catalogue"])
     return summarise(workspace)
 
 
 def _run(
-    defs: dg.Definitions,
     instance: dg.DagsterInstance,
     assets: list[str],
     *,
