@@ -66,7 +66,7 @@ def parse_location(location: str) -> Location:
 
 @dataclass(frozen=True)
 class PackageLimits:
-    """What a package may cost: members, bytes of all of them unpacked, bytes held in memory."""
+    """What a package may cost: members, bytes of all of them unpacked, bytes held in memory (XML and images each)."""
 
     members: int = 20_000
     unpacked_bytes: int = 16 << 30
@@ -75,10 +75,21 @@ class PackageLimits:
 
 @dataclass
 class _Package:
+    held_bytes: int
+    max_object_bytes: int | None
     members: dict[str, bytes | FetchError] = field(default_factory=dict)  # kept ones, and why others were not
     media: list[ObjectRef] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)  # candidates for the article's XML
     problems: list[Problem] = field(default_factory=list)
+    _held: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+
+    def has_room(self, size: int, is_text: bool) -> bool:
+        """Whether a member of this size may be held; if so it counts. Images never take the room of the XML."""
+        if self.max_object_bytes is not None and size > self.max_object_bytes:
+            return False
+        fits = self._held[is_text] + size <= self.held_bytes
+        self._held[is_text] += size if fits else 0
+        return fits
 
 
 class PackageArticles:
@@ -103,10 +114,10 @@ class PackageArticles:
 
     def open(self, row: FileListRow) -> Opened:
         location = parse_location(row.location or "")
-        package, xml = _Package(), ObjectRef(location.path, "", None)
+        package, xml = _Package(0, 0), ObjectRef(location.path, "", None)
         if not location.is_retracted:  # else nothing of it is wanted
             package = self._read(location.path, row.pmcid)
-            xml = _choose_xml(location.path, package.texts, row.pmcid)
+            xml = _choose_xml(location.path, package, row.pmcid)
             package.members[xml.key] = package.texts[xml.key]
         metadata = ArticleMetadata(
             row.listed_id,
@@ -148,7 +159,7 @@ class PackageArticles:
 def _unpack(
     path: str, pmcid: int, blocks: Iterator[bytes], limits: PackageLimits, max_object_bytes: int | None
 ) -> _Package:
-    package, held, unpacked, count = _Package(), 0, 0, 0
+    package, unpacked, count = _Package(limits.held_bytes, max_object_bytes), 0, 0
     unzipped = _Bounded(gzip.GzipFile(fileobj=io.BufferedReader(_Blocks(blocks), 1 << 16)), path)
     unzipped.allow(_PADDING)
     with tarfile.open(fileobj=unzipped, mode="r|") as archive:  # type: ignore[call-overload]
@@ -159,27 +170,27 @@ def _unpack(
             if count > limits.members or unpacked > limits.unpacked_bytes:
                 raise BadPackageError(path, f"over {limits.members} members or {limits.unpacked_bytes} bytes")
             if not member.isdir():
-                room = limits.held_bytes - held
-                limit = room if max_object_bytes is None else min(room, max_object_bytes)
-                held += _take(archive, member, pmcid, package, limit)
+                _take(archive, member, pmcid, package)
             unzipped.allow(_PADDING)
+    while unzipped.read(1 << 16):  # to the end of the stream, where the checksum is
+        pass
     return package
 
 
-def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, pmcid: int, package: _Package, limit: int) -> int:
-    """Read one member through; returns how many of its bytes are held."""
+def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, pmcid: int, package: _Package) -> None:
+    """Read one member through, and keep it if it is the article's XML or an image."""
     try:
         name = _safe_name(member.name, pmcid)
     except UnsafeKeyError as error:
         package.problems.append(Problem(member.name[:200], str(error)))
-        return 0
+        return
     source = archive.extractfile(member) if member.isfile() else None
     if source is None:
         package.problems.append(Problem(member.name[:200], "not a regular file"))
-        return 0
+        return
     is_text = name.lower().endswith((".nxml", ".xml"))
     wanted = is_text or _KEPT.search(name) is not None
-    kept: list[bytes] | None = [] if wanted and member.size <= limit else None
+    kept: list[bytes] | None = [] if wanted and package.has_room(member.size, is_text) else None
     digest = hashlib.md5()
     while block := source.read(1 << 20):
         digest.update(block)
@@ -187,13 +198,11 @@ def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, pmcid: int, package
             kept.append(block)
     if not is_text:
         package.media.append(ObjectRef(member.name, name, digest.hexdigest()))
-    if kept is None:
-        if wanted:
-            package.members[member.name] = OversizeError(member.name, f"{member.size} bytes, limit {limit}")
-        return 0
-    (package.texts if is_text else package.members)[member.name] = b"".join(kept)
-    charge(member.size)
-    return member.size
+    if kept is not None:
+        charge(member.size)
+        (package.texts if is_text else package.members)[member.name] = b"".join(kept)
+    elif wanted:
+        package.members[member.name] = OversizeError(member.name, f"{member.size} bytes are more than the limit")
 
 
 def _safe_name(member: str, pmcid: int) -> str:
@@ -203,11 +212,13 @@ def _safe_name(member: str, pmcid: int) -> str:
     return safe_member(folder, f"{folder}/{name}")
 
 
-def _choose_xml(path: str, texts: dict[str, bytes], pmcid: int) -> ObjectRef:
+def _choose_xml(path: str, package: _Package, pmcid: int) -> ObjectRef:
     """The article among a package's XML files: .nxml before .xml; of several the one with the package's PMCID."""
+    texts = package.texts
     names = sorted(n for n in texts if n.lower().endswith(".nxml")) or sorted(texts)
     if not names:
-        raise BadPackageError(path, "holds no XML")
+        too_large = (m for n, m in package.members.items() if n.lower().endswith("xml") and isinstance(m, FetchError))
+        raise next(too_large, None) or BadPackageError(path, "holds no XML")
     own = re.compile(rb"""pub-id-type\s*=\s*["'](?:pmc|pmcid)["'][^>]*>\s*(?:PMC)?%d\s*<""" % pmcid)
     name = next((n for n in names if own.search(texts[n])), names[0])
     return ObjectRef(name, _safe_name(name, pmcid), hashlib.md5(texts[name]).hexdigest())
