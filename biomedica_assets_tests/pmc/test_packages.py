@@ -282,7 +282,7 @@ def test_limits(tmp_path: Path) -> None:
     noise = ("PMC13900/noise.jpg", os.urandom(len(XML) - 15))
     media = unpack(tmp_path, package([*MEMBERS, noise]), limits=PackageLimits(held_bytes=len(XML))).media
     assert isinstance(media["PMC13900/noise.jpg"], OversizeError)
-    with pytest.raises(OversizeError, match="BCR.nxml"):
+    with pytest.raises(OversizeError, match=r"BCR\.nxml"):
         unpack(tmp_path, data, max_object_bytes=20)
 
 
