@@ -41,7 +41,8 @@ JOURNALS = (
 
 _SURNAMES = (
     "Aldane", "Brinkov", "Castelo", "Dreyford", "Eskola", "Fennimore", "Gadhia", "Holmqvist", "Ibarro", "Jurek",
-    "Kovalen", "Lindgaard", "Mbeki-Rowe", "Nakatomi", "Okonjo", "Pérez-Lund", "Quillon", "Ravndal", "Søberg", "Tanaka-Reyes",
+    "Kovalen", "Lindgaard", "Mbeki-Rowe", "Nakatomi", "Okonjo", "Pérez-Lund", "Quillon", "Ravndal", "Søberg",
+    "Tanaka-Reyes",
     "Ueland", "Varga", "Wójtowicz", "Xanthos", "Yilmaz", "Zetter",
 )  # fmt: skip
 _GIVEN = (
@@ -110,10 +111,7 @@ def build(article: Article, layout: Layout = "cloud") -> bytes:
     """XML of an article in UTF-8, as the layout would carry it."""
     rng = random.Random(f"{article.pmcid}.{article.version}")
     body = _fill(_article(article, rng, layout), article, rng)
-    if layout == "cloud":
-        body = re.sub(r"@\{([^}]*)\}", r"\1", body)
-    else:
-        body = re.sub(r"@\{([^}]*?)\.\w+\}", r"\1", body)
+    body = re.sub(r"@\{([^}]*?)(\.\w+)\}", r"\1\2" if layout == "cloud" else r"\1", body)
     doctype = _DOCTYPES[article.flavour][0]
     if article.entities:
         doctype = doctype or '<!DOCTYPE article SYSTEM "journal.dtd">'
@@ -201,7 +199,8 @@ def _meta(a: Article, rng: random.Random, layout: Layout) -> str:
     subject = {"case-report": "Case Report", "review-article": "Review"}.get(a.kind, "Research Article")
     parts = [
         ids,
-        f'<article-categories><subj-group subj-group-type="heading"><subject>{subject}</subject></subj-group></article-categories>',
+        f'<article-categories><subj-group subj-group-type="heading">'
+        f"<subject>{subject}</subject></subj-group></article-categories>",
         f"<title-group><article-title>{a.title}</article-title>{_part(a.front, 'trans-title-group')}</title-group>",
         _authors(a, rng),
         _dates(a),
@@ -259,7 +258,10 @@ def _dates(a: Article) -> str:
     parts = dict(zip(names, a.date, strict=False))
     inner = "".join(f"<{n}>{parts[n]:02d}</{n}>" for n in ("day", "month", "year") if n in parts)
     if a.flavour in ("nlm23", "nlm30", "jats10"):
-        return f'<pub-date pub-type="collection"><year>{a.date[0]}</year></pub-date><pub-date pub-type="epub">{inner}</pub-date>'
+        return (
+            f'<pub-date pub-type="collection"><year>{a.date[0]}</year></pub-date>'
+            f'<pub-date pub-type="epub">{inner}</pub-date>'
+        )
     iso = "-".join(f"{v:02d}" for v in a.date)
     return (
         f'<pub-date date-type="collection" publication-format="electronic"><year>{a.date[0]}</year></pub-date>'
@@ -276,7 +278,8 @@ def _history(a: Article) -> str:
 
 
 def _permissions(a: Article) -> str:
-    holder = f"<copyright-statement>© {a.date[0]} The Authors</copyright-statement><copyright-year>{a.date[0]}</copyright-year>"
+    year = a.date[0]
+    holder = f"<copyright-statement>© {year} The Authors</copyright-statement><copyright-year>{year}</copyright-year>"
     if a.licence_xml is not None:
         return f"<permissions>{holder}{a.licence_xml}</permissions>"
     if a.licence is None or a.licence == "TDM":
@@ -341,12 +344,12 @@ def _custom(a: Article) -> str:
 def _back(a: Article, rng: random.Random) -> str:
     references = []
     for n in range(1, a.references + 1):
-        j = JOURNALS[rng.randrange(len(JOURNALS))]
+        j, t = JOURNALS[rng.randrange(len(JOURNALS))], TOPICS[a.topic]
         references.append(
             f'<ref id="R{n}"><label>{n}</label><element-citation publication-type="journal"><person-group '
             f'person-group-type="author"><name><surname>{rng.choice(_SURNAMES)}</surname><given-names>'
-            f"{rng.choice(_GIVEN)[0]}</given-names></name></person-group><article-title>On {TOPICS[a.topic].pathway} and "
-            f"{TOPICS[a.topic].organ}</article-title><source>{j.abbreviation}</source><year>{rng.randint(1990, a.date[0])}"
+            f"{rng.choice(_GIVEN)[0]}</given-names></name></person-group><article-title>On {t.pathway} and {t.organ}"
+            f"</article-title><source>{j.abbreviation}</source><year>{rng.randint(1990, a.date[0])}"
             f"</year><volume>{rng.randint(1, 60)}</volume><fpage>{rng.randint(1, 999)}</fpage></element-citation></ref>"
         )
     listed = f"<ref-list><title>References</title>{''.join(references)}</ref-list>" if references else ""

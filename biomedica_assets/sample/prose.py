@@ -1,4 +1,5 @@
 # fmt: off
+# ruff: noqa: E501 - sentences
 """Original filler prose of the sample articles: biomedical paragraphs put together from our own sentences.
 
 Every name, number and finding is invented. Here belongs text only; where figures are cited is written in the

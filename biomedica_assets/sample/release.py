@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -25,10 +27,7 @@ RELEASES = {1: date(2026, 11, 18), 2: date(2026, 11, 19), 3: date(2026, 11, 20)}
 
 LAYOUTS = ("cloud", "packages")
 MARKER = ".sample-{layout}-{number}"
-"""Written last, below the root: this state is complete. Its content is the package's version and what was written."""
-
-SAMPLE_VERSION = 1
-"""Raised whenever the bytes of the sample change, so that `ensure` writes it anew."""
+"""Written last, below the root: this state is complete. It holds a digest of the code that wrote it."""
 
 
 def write_release(url: str, number: int = 1, storage_options: dict[str, Any] | None = None) -> Counts:
@@ -69,16 +68,18 @@ def ensure(url: str, number: int = 1, layout: str = "cloud", storage_options: di
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {LAYOUTS}, not {layout!r}")
     fs, root = fsspec.core.url_to_fs(url, **(storage_options or {}))
-    wrote = False
-    for state in range(1, number + 1) if layout == "cloud" else (number,):
-        marker = f"{root}/{MARKER.format(layout=layout, number=state)}"
-        if fs.exists(marker) and fs.cat_file(marker) == _marker(state):
-            continue
-        write = write_release if layout == "cloud" else write_packages
-        write(url, state, storage_options)
-        fs.pipe_file(marker, _marker(state))
-        wrote = True
-    return wrote
+    markers = {n: f"{root}/{MARKER.format(layout=layout, number=n)}" for n in RELEASES}
+    written = {n: fs.cat_file(path) for n, path in markers.items() if fs.exists(path)}
+    states = [number]
+    if layout == "cloud":
+        stale = any(content != _marker(n) for n, content in written.items())
+        states = list(range(1, max(number, *written, 1) + 1 if stale else number + 1))
+        written = {} if stale else written  # every state rests on the one before it
+    todo = [n for n in states if written.get(n) != _marker(n)]
+    for state in todo:
+        (write_release if layout == "cloud" else write_packages)(url, state, storage_options)
+        fs.pipe_file(markers[state], _marker(state))
+    return bool(todo)
 
 
 def truth(number: int = 1) -> list[dict[str, Any]]:
@@ -96,7 +97,15 @@ def expected(number: int = 1) -> dict[str, Article]:
 
 
 def _marker(number: int) -> bytes:
-    return f"sample {SAMPLE_VERSION} release {RELEASES[number]}\n".encode()
+    return f"sample {_code_digest()} release {RELEASES[number]}\n".encode()
+
+
+@cache
+def _code_digest() -> str:
+    """Digest of the sample's own code: another version of it writes the sample anew."""
+    room = Path(__file__).parent
+    files = sorted(room.rglob("*.py"), key=lambda path: path.relative_to(room).as_posix())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 @lru_cache(maxsize=8)
@@ -140,7 +149,7 @@ def _citation(a: Article) -> str:
 def _plain(xml: str) -> str:
     """Words of a piece of XML."""
     tree = etree.fromstring(f"<t>{_characters(xml)}</t>", etree.XMLParser(resolve_entities=False))
-    return " ".join("".join(tree.itertext(with_tail=True)).split())
+    return " ".join("".join(map(str, tree.itertext())).split())
 
 
 _NAMED = re.compile(r"&(?!amp;|lt;|gt;|quot;|apos;|#)(\w+);")
@@ -155,18 +164,28 @@ def _text(article: Article, xml: bytes) -> str:
     """The plain text object: header, a line of '=', then the paragraphs."""
     parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True, load_dtd=False)
     tree = etree.fromstring(_characters(xml.decode()).encode(), parser)
-    blocks = [" ".join("".join(p.itertext()).split()) for p in tree.iter("{*}title", "{*}p")]
-    head = f"ARTICLE INFORMATION\nPMCID: PMC{article.pmcid}\nDOI: {article.doi_text or ''}\nLicense: {article.licence or ''}\n"
+    blocks = [" ".join("".join(map(str, p.itertext())).split()) for p in tree.iter("{*}title", "{*}p")]
+    facts = (("PMCID", f"PMC{article.pmcid}"), ("DOI", article.doi_text), ("License", article.licence))
+    head = "ARTICLE INFORMATION\n" + "".join(f"{name}: {value or ''}\n" for name, value in facts)
     return head + "=" * 60 + "\n\n" + "\n\n".join(b for b in blocks if b) + "\n"
+
+
+def _since(article: Article, number: int) -> int:
+    """The release in which the article took its present form."""
+    while number > 1 and expected(number - 1).get(article.article_id) == article:
+        number -= 1
+    return number
 
 
 def _package(a: Article, number: int) -> Package:
     stem = re.sub(r"\W+", "", JOURNALS[a.journal].abbreviation).lower()[:6] + f"-{a.pmcid % 10**5}"
+    own = {picture.name for picture in a.pictures}
     files: list[tuple[str, bytes]] = [(f"{stem}.nxml", build(a, "packages"))]
     for name, data in _media(a):
         files.append((f"{stem}.pdf" if name == f"{a.article_id}.pdf" else name, data))
-        if name.lower().endswith((".jpg", ".jpeg")):
-            files.append((f"{name.rsplit('.', 1)[0]}.gif", thumbnail(data)))
-    day = RELEASES[number]
+        small = f"{name.rsplit('.', 1)[0]}.gif"
+        if name.lower().endswith((".jpg", ".jpeg")) and small not in own:
+            files.append((small, thumbnail(data)))
+    day = RELEASES[_since(a, number)]
     updated = datetime(day.year, day.month, day.day, 8, a.pmcid % 60, 7)  # noqa: DTZ001 - the list states no zone
     return Package(a.pmcid, tuple(files), _citation(a), updated, a.pmid_number, a.licence or "NO-CC CODE")

@@ -33,7 +33,8 @@ def _licence_changed(a: Article) -> Article:
 
 
 def _retracted(a: Article) -> Article:
-    forward = '<related-article related-article-type="retraction-forward" ext-link-type="doi" xlink:href="10.5555/bas.900054"/>'
+    notice = 'ext-link-type="doi" xlink:href="10.5555/bas.900054"'
+    forward = f'<related-article related-article-type="retraction-forward" {notice}/>'
     return replace(a, retracted=True, outcome="retracted", front=a.front + forward)
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - an article reads better when each element keeps its line
 """Articles about captions and labels: glue, lists, markup, mathematics, entities, what is missing, whose figure it is."""
 
 from __future__ import annotations

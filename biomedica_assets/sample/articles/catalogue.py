@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - an article reads better when each element keeps its line
 """The plain articles of the sample: a mix of fields, forms and pictures, as an issue of real journals would have."""
 
 from __future__ import annotations

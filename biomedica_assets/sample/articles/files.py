@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - an article reads better when each element keeps its line
 """Articles about the files behind figures: renditions, odd hrefs, formats, what is missing or used twice."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - an article reads better when each element keeps its line
 """Articles about wrappers, front matter, licences and the state of a version: manuscript, TDM, retracted, scanned."""
 
 from __future__ import annotations

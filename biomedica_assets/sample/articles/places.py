@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - an article reads better when each element keeps its line
 """Articles about where figures stand: in paragraphs, floats, back matter, boxes, abstracts, sub-articles, groups."""
 
 from __future__ import annotations
@@ -167,8 +168,8 @@ FIGURE_SUPPLEMENTS = Article(
     shapes=("fig_group_supplements", "caption_object_id", "caption_source_data", "supplement_range", "doi_boilerplate"),
     title="Stromal cells shape the response to tarunib",
     body=research(
-        f"<p>Cells cluster by origin ({cite('fig1', 'Figure 1A–C')}), and every patient is shown in Figure 1—figure "
-        f"supplements {cite('fig1s6', '6')}–{cite('fig1s11', '11')}.</p>"
+        f"<p>Cells cluster by origin ({cite('fig1', 'Figure 1A–C')}), and every patient is shown in "
+        f"{cite('fig1s6', 'Figure 1—figure supplements 6')}–{cite('fig1s11', '11')}.</p>"
         '<fig-group>'
         + fig(
             "fig1", "Figure 1.",
@@ -193,6 +194,7 @@ FIGURE_SUPPLEMENTS = Article(
     ),
     supplements=("bas-000009-fig1-data1.csv",),
     figures=(
+        Figure(None, None, None, (), kind="fig_group"),  # no caption of its own: it only holds its members together
         Figure("fig1", "Figure 1.", "Clusters of stromal cells. (A) All cells. (B) Fibroblasts. (C) Marker genes.",
                ("bas-000009-fig1.jpg",), kind=None),
         *(Figure(f"fig1s{n}", f"Figure 1—figure supplement {n}.", f"Patient {n}.", (_SUPPLEMENT_NAMES[n - 1],), kind=None)
@@ -200,7 +202,7 @@ FIGURE_SUPPLEMENTS = Article(
     ),
     mentions=(
         Mention("fig1", ("A", "B", "C"), "Figure 1A–C"),
-        Mention("fig1s6"),
+        Mention("fig1s6", text="Figure 1—figure supplements 6"),
         *(Mention(f"fig1s{n}", expanded=True) for n in range(7, 11)),
         Mention("fig1s11"),
     ),

@@ -180,7 +180,8 @@ def _body(form: str, middle: str, rng: random.Random) -> str:
         )
     return (
         f'<sec sec-type="intro"><title>Introduction</title>[[intro:{n}]]</sec>'
-        f'<sec sec-type="methods"><title>Methods</title><sec><title>Participants and samples</title>[[methods:{n}]]</sec>'
+        f'<sec sec-type="methods"><title>Methods</title>'
+        f"<sec><title>Participants and samples</title>[[methods:{n}]]</sec>"
         "<sec><title>Statistical analysis</title>[[methods:1]]</sec></sec>"
         f'<sec sec-type="results"><title>Results</title>{middle}</sec>'
         f'<sec sec-type="discussion"><title>Discussion</title>[[discussion:{n}]]</sec>'

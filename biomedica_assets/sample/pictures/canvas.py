@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 Array = NDArray[np.float64]
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
+Shape = Sequence[Point] | tuple[str, tuple[float, float, float, float]]
+"""A polygon, or ("ellipse", (x0, y0, x1, y1)), in pixels."""
 
 PALETTES: tuple[tuple[Colour, ...], ...] = (
     ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189)),
@@ -89,16 +92,40 @@ def blurred(image: Image.Image, radius: float) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(radius))
 
 
-def mask(height: int, width: int, blur: float, *shapes: Sequence[Point] | tuple[str, tuple[float, ...]]) -> Array:
-    """Filled shapes as 0..1, shape (height, width): polygons in pixels, or ("ellipse", (x0, y0, x1, y1))."""
-    image = Image.new("L", (width, height))
+def mask(height: int, width: int, blur: float, *shapes: Shape) -> Array:
+    """Filled shapes as 0..1, shape (height, width): polygons in pixels, or ("ellipse", (x0, y0, x1, y1)).
+
+    Only the part that the shapes touch is drawn and blurred: most shapes are small.
+    """
+    result = np.zeros((height, width))
+    if not shapes:
+        return result
+    corners = np.array([np.ravel((np.min(points, axis=0), np.max(points, axis=0))) for points in map(_points, shapes)])
+    margin = 3 * blur + 2
+    x0, y0 = (max(0, int(v - margin)) for v in corners[:, :2].min(axis=0))
+    x1, y1 = (int(v + margin) + 1 for v in corners[:, 2:].max(axis=0))
+    x1, y1 = min(x1, width), min(y1, height)
+    if x0 >= x1 or y0 >= y1:
+        return result
+    image = Image.new("L", (x1 - x0, y1 - y0))
     draw = ImageDraw.Draw(image)
     for shape in shapes:
-        if shape and shape[0] == "ellipse":
-            draw.ellipse(shape[1], fill=255)  # type: ignore[arg-type]
+        points = _points(shape)
+        moved = [(x - x0, y - y0) for x, y in points]
+        if shape[0] == "ellipse":
+            draw.ellipse(moved, fill=255)
         else:
-            draw.polygon([tuple(p) for p in shape], fill=255)  # type: ignore[misc]
-    return to_array(blurred(image, blur) if blur else image)
+            draw.polygon(moved, fill=255)
+    result[y0:y1, x0:x1] = to_array(blurred(image, blur) if blur else image)
+    return result
+
+
+def _points(shape: Shape) -> Sequence[Point]:
+    """Corners of a polygon; two opposite corners of an ellipse's box."""
+    if shape[0] == "ellipse":
+        x0, y0, x1, y1 = cast(tuple[float, float, float, float], shape[1])
+        return (x0, y0), (x1, y1)
+    return cast(Sequence[Point], shape)
 
 
 def blob(
@@ -165,8 +192,8 @@ class Canvas:
             self.draw.line([*scaled, scaled[0]], outline, max(1, round(width * self.k)), joint="curve")
 
     def box(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None, outline: Colour | None = (0, 0, 0),
-        width: float = 1, radius: float = 0,
+        self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None,
+        outline: Colour | None = (0, 0, 0), width: float = 1, radius: float = 0,
     ) -> None:  # fmt: skip
         """Rectangle, with rounded corners when ``radius`` is given."""
         corners = [min(x0, x1) * self.k, min(y0, y1) * self.k, max(x0, x1) * self.k, max(y0, y1) * self.k]

@@ -137,7 +137,7 @@ def network(rng: Generator, width: int, height: int) -> Image.Image:
             degree[[i, j]] += 1
     for i in range(n):
         r = side * 0.012 + degree[i] * side * 0.004
-        c.disc(*spots[i], r, palette[i % 5], (255, 255, 255), 1)
+        c.disc(spots[i][0], spots[i][1], r, palette[i % 5], (255, 255, 255), 1)
         if degree[i] > 3:
             c.text(spots[i][0], spots[i][1] - r - 5, f"G{i:02d}", max(8, side / 34))
     return c.done()
@@ -265,7 +265,7 @@ def _molecule(c: Canvas, rng: Generator, cx: float, cy: float, bond: float) -> N
 def region_map(rng: Generator, width: int, height: int) -> Image.Image:
     """Coast line, regions shaded by value, sites as dots, compass and scale."""
     relief = fractal(rng, height, width, min(width, height) / 1.6, 6)
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]  # type: ignore[misc]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     land = relief - 0.35 * (x**2 + y**2) > 0.28
     cells = rng.uniform(0, 1, (14, 2)) * (width, height)
     yy, xx = np.mgrid[0:height, 0:width]

@@ -25,11 +25,12 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 def _scatter(rng: Generator, width: int, height: int, gap: float, tries: int) -> list[tuple[float, float]]:
     """Points that keep a distance, found by trying."""
-    points: list[tuple[float, float]] = []
-    for x, y in zip(rng.uniform(0, width, tries), rng.uniform(0, height, tries), strict=True):
-        if all((x - a) ** 2 + (y - b) ** 2 > gap * gap for a, b in points):
-            points.append((float(x), float(y)))
-    return points
+    candidates = rng.uniform((0, 0), (width, height), (tries, 2))
+    kept = np.empty((0, 2))
+    for point in candidates:
+        if not len(kept) or ((kept - point) ** 2).sum(axis=1).min() > gap * gap:
+            kept = np.vstack([kept, point])
+    return [(float(x), float(y)) for x, y in kept]
 
 
 def _cells(
@@ -38,7 +39,7 @@ def _cells(
     shapes = [
         blob(rng, x, y, radius * rng.uniform(0.75, 1.2), radius * rng.uniform(0.6, 1.0), rough, 18) for x, y in points
     ]
-    return mask(h, w, blur, *shapes) if shapes else np.zeros((h, w))
+    return mask(h, w, blur, *shapes)
 
 
 def fluorescence(rng: Generator, width: int, height: int) -> Image.Image:
@@ -313,10 +314,13 @@ def confocal_stack(rng: Generator, width: int, height: int) -> Image.Image:
 
 
 KINDS = {
-    f.__name__: ("histology" if f in (histology, immunohistochemistry) else "gel" if f in (western_blot, agarose_gel) else "microscopy", f)
-    for f in (
-        fluorescence, phase_contrast, electron, histology, immunohistochemistry, blood_smear, western_blot, agarose_gel,
-        confocal_stack,
-    )
-}  # fmt: skip
-KINDS["culture_plate"] = ("photograph", culture_plate)
+    f.__name__: (modality, f)
+    for modality, group in {
+        "microscopy": (fluorescence, phase_contrast, electron, blood_smear, confocal_stack),
+        "histology": (histology, immunohistochemistry),
+        "gel": (western_blot, agarose_gel),
+        "photograph": (culture_plate,),
+    }.items()
+    for f in group
+}
+"""(modality, drawing) by kind."""

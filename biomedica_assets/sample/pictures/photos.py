@@ -205,7 +205,7 @@ def leaf(rng: Generator, width: int, height: int) -> Image.Image:
     _mix(channels, 0.5 * mask(h, w, 9, [(x + 6, y + 8) for x, y in outline]), (0.3, 0.3, 0.3))
     _mix(channels, body, (0.3, 0.52, 0.18), 0.75 + 0.45 * fractal(rng, h, w, side / 16))
     for _ in range(int(rng.integers(6, 60))):
-        k = rng.integers(5, 55)
+        k = int(rng.integers(5, 55))
         x, y = px[k], bend[k] + rng.uniform(-0.85, 0.85) * half[k]
         r = side * rng.uniform(0.008, 0.03)
         _mix(
@@ -218,7 +218,7 @@ def leaf(rng: Generator, width: int, height: int) -> Image.Image:
     c.line(list(zip(px, bend, strict=True)), (170, 190, 110), side / 90)
     for k in range(6, 56, 5):
         for s in (-1, 1):
-            end = min(k + 6, 59)
+            end = min(int(k) + 6, 59)
             c.line([(px[k], bend[k]), (px[end], bend[end] + s * half[end] * 0.85)], (150, 175, 95), side / 260)
     return c.done()
 

@@ -165,6 +165,13 @@ def blurred_array(values: Array, radius: float) -> Array:
     return to_array(blurred(Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8)), radius))
 
 
+_LUNG = (
+    (0.05, -0.4), (0.16, -0.43), (0.27, -0.28), (0.34, 0.0), (0.36, 0.25), (0.3, 0.32), (0.16, 0.27), (0.07, 0.3),
+    (0.06, 0.0),
+)  # fmt: skip
+"""Outline of one lung, as shares of the picture's smaller side from its middle."""
+
+
 def xray(rng: Generator, width: int, height: int) -> Image.Image:
     """Frontal chest radiograph: lungs, ribs, heart, diaphragm, clavicles."""
     h, w = height, width
@@ -174,7 +181,7 @@ def xray(rng: Generator, width: int, height: int) -> Image.Image:
     for s in (-1, 1):
         outline = [
             (w / 2 + s * side * px, h / 2 + side * py)
-            for px, py in ((0.05, -0.4), (0.16, -0.43), (0.27, -0.28), (0.34, 0.0), (0.36, 0.25), (0.3, 0.32), (0.16, 0.27), (0.07, 0.3), (0.06, 0.0))
+            for px, py in _LUNG
         ]  # fmt: skip
         lung = mask(h, w, side / 40, outline)
         picture = picture * (1 - 0.62 * lung)
@@ -318,7 +325,8 @@ def pet(rng: Generator, width: int, height: int) -> Image.Image:
 
     for x, y, rx, ry, v in (
         (0, 0.1, 0.055, 0.075, 0.3), (0, 0.38, 0.15, 0.2, 0.16), (0, 0.62, 0.12, 0.12, 0.16),
-        (-0.07, 0.85, 0.04, 0.18, 0.12), (0.07, 0.85, 0.04, 0.18, 0.12), (-0.2, 0.45, 0.03, 0.2, 0.08), (0.2, 0.45, 0.03, 0.2, 0.08),
+        (-0.07, 0.85, 0.04, 0.18, 0.12), (0.07, 0.85, 0.04, 0.18, 0.12), (-0.2, 0.45, 0.03, 0.2, 0.08),
+        (0.2, 0.45, 0.03, 0.2, 0.08),
         (0, 0.08, 0.042, 0.055, 0.6), (0.03, 0.33, 0.03, 0.03, 0.35), (-0.05, 0.45, 0.07, 0.05, 0.2),
         (-0.06, 0.53, 0.02, 0.03, 0.45), (0.06, 0.53, 0.02, 0.03, 0.45), (0, 0.72, 0.03, 0.025, 0.9),
     ):  # fmt: skip
