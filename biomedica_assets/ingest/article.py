@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from biomedica_assets.images import EXTENSIONS, ImageError, Matching, NotAnImage, match_graphics, probe
@@ -29,9 +31,12 @@ from biomedica_assets.pmc.articles import (
     parse_metadata,
 )
 from biomedica_assets.pmc.file_list import FileListRow
+from biomedica_assets.pmc.keys import metadata_key
+from biomedica_assets.pmc.prefetch import CancelledError
+from biomedica_assets.pmc.releases import SourceUnusableError
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.manifests import DataFile
+from biomedica_assets.store.manifests import DataFile, StoreError
 from biomedica_assets.store.shards import sample_key
 
 
@@ -70,44 +75,61 @@ class _Reader:
     """`Articles` for one row that answers from what is held, and remembers what it answered.
 
     Metadata are held when they were fetched with the change token that the row states, or by the chunk's own former
-    pass; XML when its MD5 is unchanged. A second `open` (objects changed under us) always asks the source.
+    pass; XML when its MD5 is unchanged. A second `open` (objects changed under us) asks the source; when that has
+    nothing better, what is held stays good.
     """
 
     def __init__(self, source: Articles, row: FileListRow, held: Held | None, chunk: str) -> None:
-        self._source, self._held = source, held
+        self._source = source
         self.traffic = source.traffic
         self.opened: Opened | None = None
         self.xml_bytes: bytes | None = None
+        self.from_held = False
+        """Whether the metadata in use are the held ones: then so are the files of the same state, by name."""
         sources = held.sources if held else {}
-        self._same = held is not None and (held.chunk == chunk or held.version["etag"] == row.etag)
-        self._json = sources.get("json") if self._same else None
+        same = held is not None and (held.chunk == chunk or (row.etag is not None and held.version["etag"] == row.etag))
+        self._json = sources.get("json") if same else None
         self._xml = sources.get("xml")
-
-    @property
-    def from_held(self) -> bool:
-        """Whether the metadata in use are the held ones: then so are all files, by name."""
-        return self._json is not None
+        self._refused: FetchError | None = None
 
     def open(self, row: FileListRow) -> Opened:
-        if self._json is not None and self.opened is None:
-            data, metadata = read_metadata(self._json["data"], row)
-            self.opened = Opened(data, self._json["etag"], metadata)
-        else:
-            self._json = None
-            self.opened = self._source.open(row)
-        return self.opened
+        before, self.opened = self.opened, None
+        if before is None and self._json is not None:
+            self.opened, self.from_held = read_metadata(self._json, row), True
+            return self.opened
+        try:
+            opened = self._source.open(row)
+        except FetchError as error:
+            if before is None or not self.from_held:
+                raise
+            self._refused, self.opened = error, before
+            return before
+        self.opened, self.from_held = opened, False
+        return opened
 
     def xml(self, opened: Opened) -> bytes:
         stated = opened.metadata.xml.md5
         if self._xml is not None and (self.from_held or (stated and stated == self._xml["md5"])):
             self.xml_bytes = self._xml["data"]
+        elif _without_package(opened):
+            raise self._not_held(opened.metadata.xml)
         else:
             self.xml_bytes = self._source.xml(opened)
         return self.xml_bytes
 
     def media(self, opened: Opened, references: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, bytes | FetchError]]:
         references = list(references)
+        if _without_package(opened):
+            return iter([(reference, self._not_held(reference)) for reference in references])
         return self._source.media(opened, references) if references else iter(())
+
+    def _not_held(self, reference: ObjectRef) -> FetchError:
+        """A package has to be read again as a whole: `collect` opens the source when it sees an `AbsentError`."""
+        return self._refused or AbsentError(reference.key, "not held")
+
+
+def _without_package(opened: Opened) -> bool:
+    return opened.data is None and opened.members is None
 
 
 class ArticlePass:
@@ -138,6 +160,20 @@ class ArticlePass:
         reader = _Reader(self._source, row, held, self._chunk)
         work = _Work(row, held, reader, self._settings)
         try:
+            return self._collect(row, reader, work)
+        except (OSError, MemoryError, SourceUnusableError, StoreError, CancelledError):
+            raise
+        except Exception as error:
+            # A fault of our code that an input brought out. It costs the version, not the chunk; but never a version
+            # that the chunk holds already: then the chunk stays as it was.
+            if held is not None and held.chunk == self._chunk and held.version["outcome"] == "collected":
+                raise
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            message = f"{error} ({Path(frame.filename).name}, line {frame.lineno})"
+            return self._failed_parse(row, reader, error, message)
+
+    def _collect(self, row: FileListRow, reader: _Reader, work: _Work) -> ArticleResult:
+        try:
             collected = collect(reader, row, work.want, gated=self._gate)
         except AbsentError as error:
             if reader.opened is None:
@@ -148,14 +184,14 @@ class ArticlePass:
         except _OutOfScopeError as error:
             return self._finished(row, reader, "out_of_scope", str(error))
         except NotAnArticle as error:
-            name = reader.opened.metadata.xml.key if reader.opened else row.listed_id
-            return self._failed(row, reader, "parse", type(error).__name__, str(error), name, False)
+            return self._failed_parse(row, reader, error, str(error))
         if collected.gated == "retracted":
             return self._finished(row, reader, "retracted", "PMC marks this version as retracted")
         if collected.gated and collected.gated.startswith(_SCOPE):
             return self._finished(row, reader, "out_of_scope", collected.gated.removeprefix(_SCOPE))
         if collected.gated:
             return self._finished(row, reader, f"gated:{collected.gated}", _GATES.get(collected.gated))
+        reader.opened = collected.opened = work.identified(collected.opened)
         result = self._finished(row, reader, "collected", None)
         work.fill(result, collected)
         return result
@@ -165,6 +201,7 @@ class ArticlePass:
             row.action in ("add", "change")
             and held.chunk == row.prior_chunk
             and held.version["outcome"] == "collected"
+            and held.complete
             and row.etag is not None
             and held.version["etag"] == row.etag
         )
@@ -207,6 +244,10 @@ class ArticlePass:
             tables["sources"] = _source_rows(row, opened, reader.xml_bytes if reader else None)
         return ArticleResult(row, outcome, tables)
 
+    def _failed_parse(self, row: FileListRow, reader: _Reader, error: Exception, message: str) -> ArticleResult:
+        name = reader.opened.metadata.xml.key if reader.opened else row.listed_id
+        return self._failed(row, reader, "parse", type(error).__name__, message, name, False)
+
     def _failed(
         self, row: FileListRow, reader: _Reader, stage: str, error: str, message: str, name: str, transient: bool
     ) -> ArticleResult:
@@ -239,13 +280,26 @@ class _Work:
     def want(self, metadata: ArticleMetadata, xml: bytes) -> Sequence[ObjectRef]:
         """Parse, and name the media to fetch. Raises `NotAnArticle`, `_OutOfScopeError`."""
         if self.article is None or xml is not self._parsed:
-            self.article, self._parsed = parse_article(xml, article_id=metadata.article_id), xml
+            self.article, self._parsed = self._parse(metadata, xml), xml
             self._check_scope(self.article.article)
         self.matching = match_graphics(self.article, [reference.name for reference in metadata.media])
         if self._settings.scope.tables_only:
             return []
         chosen = set(self.matching.files.values())
         return [r for r in metadata.media if r.name in chosen and self._held_image(r) is None]
+
+    def _parse(self, metadata: ArticleMetadata, xml: bytes) -> Article:
+        """In the package layout only the XML knows the version; the cloud layout's key says it."""
+        if self._row.location is not None:
+            article = parse_article(xml)
+            if article.article["pmcid"] == metadata.pmcid:
+                return article
+        return parse_article(xml, article_id=metadata.article_id)
+
+    def identified(self, opened: Opened) -> Opened:
+        """The metadata with the id that the parsed article has."""
+        assert self.article is not None
+        return opened._replace(metadata=replace(opened.metadata, article_id=self.article.article_id))
 
     def _check_scope(self, article: Row) -> None:
         scope, year = self._settings.scope, article.get("publication_year")
@@ -256,9 +310,13 @@ class _Work:
         if scope.article_types and article.get("article_type") not in scope.article_types:
             raise _OutOfScopeError(f"article type {article.get('article_type')!r} is not wanted")
 
+    @property
+    def _same_state(self) -> bool:
+        return self._held is not None and self._reader.from_held and self._held.same_state
+
     def _held_image(self, reference: ObjectRef) -> Row | None:
         held = self._held.images.get(reference.name) if self._held else None
-        if held is None or not (self._reader.from_held or (reference.md5 and reference.md5 == held["md5"])):
+        if held is None or not (self._same_state or (reference.md5 and reference.md5 == held["md5"])):
             return None
         return held
 
@@ -329,9 +387,6 @@ class _Work:
     def _article_row(self, article: Article, opened: Opened, licence: Decision) -> Row:
         metadata, row = opened.metadata, dict(article.article)
         return row | {
-            "article_id": metadata.article_id,
-            "pmcid": metadata.pmcid,
-            "version": metadata.version,
             "pmid": row.get("pmid") or metadata.pmid,
             "doi": row.get("doi") or metadata.doi,
             "manuscript_id": row.get("manuscript_id") or metadata.mid,
@@ -422,7 +477,7 @@ def _source_rows(row: FileListRow, opened: Opened, xml: bytes | None) -> list[Ro
     """Rows of `sources`: what a later pass reads instead of the network."""
     common = {"listed_id": row.listed_id, "pmcid": row.pmcid, "version": row.version, "etag": opened.etag}
     metadata = opened.data if opened.data is not None else write_metadata(opened.metadata)
-    key = f"metadata/{row.listed_id}.json" if opened.data is not None else row.location or row.listed_id
+    key = metadata_key(row.listed_id) if opened.data is not None else row.location or row.listed_id
     rows = [{**common, "name": "json", "key": key, "md5": hashlib.md5(metadata).hexdigest(), "data": metadata}]
     if xml is not None:
         xml_md5 = hashlib.md5(xml).hexdigest()
@@ -430,21 +485,18 @@ def _source_rows(row: FileListRow, opened: Opened, xml: bytes | None) -> list[Ro
     return rows
 
 
-_PACKAGE_FORMAT = "biomedica package metadata"
-
-
 def write_metadata(metadata: ArticleMetadata) -> bytes:
     """Metadata of a package, which has no JSON of its own, in a form that `read_metadata` reads back."""
-    return json.dumps({"format": _PACKAGE_FORMAT, **asdict(metadata)}, sort_keys=True, ensure_ascii=False).encode()
+    return json.dumps(asdict(metadata), sort_keys=True, ensure_ascii=False).encode()
 
 
-def read_metadata(data: bytes, row: FileListRow) -> tuple[bytes | None, ArticleMetadata]:
-    """(bytes as served or null for a package, parsed metadata) of a held ``json`` source. Raises BadMetadataError."""
-    if _PACKAGE_FORMAT.encode() not in data:
-        return data, parse_metadata(data, row.listed_id, row.pmcid, row.version)
+def read_metadata(source: Row, row: FileListRow) -> Opened:
+    """A held ``json`` source, opened; ``data`` is null for a package. Raises BadMetadataError."""
+    data: bytes = source["data"]
+    if source["key"] == metadata_key(row.listed_id):
+        return Opened(data, source["etag"], parse_metadata(data, row.listed_id, row.pmcid, row.version))
     record = json.loads(data)
-    del record["format"]
     record["xml"] = ObjectRef(*record["xml"])
     record["media"] = tuple(ObjectRef(*each) for each in record["media"])
     record["problems"] = tuple(Problem(*each) for each in record["problems"])
-    return None, ArticleMetadata(**record)
+    return Opened(None, source["etag"], ArticleMetadata(**record))

@@ -24,6 +24,8 @@ from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.pmc.file_list import FileListRow, read_chunk_rows, read_summary
 from biomedica_assets.pmc.prefetch import ByteBudget, prefetch
 from biomedica_assets.schemas import Row
+from biomedica_assets.settings import Settings
+from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
     DataFile,
@@ -66,6 +68,9 @@ def ingest_chunk(
         raise StoreError(f"{files.url} has no file list with the chunk {chunk}: materialize `file_list` first")
     inputs = chunk_inputs(settings, file_list, chunk)
     own = read_chunk_manifest(files, chunk)
+    if own is not None and not _all_there(files, own):
+        log(f"{chunk}: files that its manifest names are missing; it is made anew")
+        own = None
     if own is not None and own.input_hash == input_hash(inputs):
         advance(sum(own.outcomes.values()))
         return own, True
@@ -86,10 +91,10 @@ def ingest_chunk(
         with closing(results):
             for number, result in enumerate(_results(results), 1):
                 writer.add(result)
+                _refuse_too_many_failures(chunk, writer, len(rows), settings)
                 advance(1)
                 if number % LOG_EVERY == 0:
                     log(f"{chunk}: {number} of {len(rows)} rows, {dict(writer.outcomes)}")
-        _refuse_too_many_failures(chunk, writer, settings.max_failed_share, settings.failed_floor)
         tables, shards = writer.commit(files)
     manifest = ChunkManifest(
         chunk=chunk,
@@ -111,6 +116,10 @@ def ingest_chunk(
     return manifest, False
 
 
+def _all_there(files: Files, manifest: ChunkManifest) -> bool:
+    return all(files.exists(path) for path in manifest.files)
+
+
 def _results(
     results: Iterator[tuple[tuple[FileListRow, Held | None], ArticleResult | Exception]],
 ) -> Iterator[ArticleResult]:
@@ -122,13 +131,13 @@ def _results(
         yield result
 
 
-def _refuse_too_many_failures(chunk: str, writer: _ChunkWriter, share: float, floor: int) -> None:
-    failed, rows = writer.outcomes["failed"], sum(writer.outcomes.values())
-    if failed > floor and failed > share * rows:
+def _refuse_too_many_failures(chunk: str, writer: _ChunkWriter, rows: int, settings: Settings) -> None:
+    failed, share = writer.outcomes["failed"], settings.max_failed_share
+    if failed > settings.failed_floor and failed > share * rows:
         reasons = ", ".join(f"{count} x {error}" for error, count in writer.errors.most_common(5))
         raise TooManyFailuresError(
-            f"{chunk}: {failed} of {rows} versions failed ({reasons}), more than BIOMEDICA_MAX_FAILED_SHARE "
-            f"({share:.0%}); nothing was committed"
+            f"{chunk}: {failed} of the first {writer.outcomes.total()} versions failed ({reasons}), more than "
+            f"BIOMEDICA_MAX_FAILED_SHARE ({share:.0%}) of {rows}; nothing was committed"
         )
 
 
@@ -173,7 +182,7 @@ class _ChunkWriter:
             row["chunk"] = self._chunk
         self._tables[name].add(rows)
 
-    def commit(self, files: Any) -> tuple[dict[str, DataFile], list[DataFile]]:
+    def commit(self, files: Files) -> tuple[dict[str, DataFile], list[DataFile]]:
         """Put everything into the store; returns the tables by name, and all shards the images point into."""
         own = [commit_shard(files, self._chunk, shard) for shard in self._shards.close()]
         for position, index in self._spans.items():

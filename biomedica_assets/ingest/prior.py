@@ -18,7 +18,6 @@ from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import ChunkManifest, DataFile, read_chunk_manifest
 from biomedica_assets.store.tables import iter_rows
 
-_NOTHING_HELD = ("failed", "superseded", "removed")
 _ROWS_AT_ONCE = 64  # articles of sources in memory per open chunk: about 100 kB each
 
 
@@ -26,15 +25,21 @@ _ROWS_AT_ONCE = 64  # articles of sources in memory per open chunk: about 100 kB
 class Held:
     """What is held of one file-list row.
 
-    ``version`` is the row of table ``versions`` it comes from, ``chunk`` the chunk that holds it, ``sources`` its rows
-    of ``sources`` by name (json, xml), ``images`` the rows of ``images`` by file name, ``shards`` the shards that they
-    point into, by path.
+    Attributes:
+        version: the newest row of table ``versions`` that says something of it; ``chunk`` the chunk it is in.
+        complete: nothing of it was lost to a transient problem or left for later by a scope of tables only.
+        sources: rows of ``sources`` of that chunk by name (json, xml).
+        images: rows of ``images`` by file name, of the newest chunk that collected the version.
+        same_state: the images are of the very state that the sources state.
+        shards: the shards that the images point into, by path.
     """
 
     version: Row
     chunk: str
+    complete: bool = True
     sources: dict[str, Row] = field(default_factory=dict)
     images: dict[str, Row] = field(default_factory=dict)
+    same_state: bool = False
     shards: dict[str, DataFile] = field(default_factory=dict)
 
 
@@ -44,14 +49,17 @@ class PriorState:
     def __init__(self, files: Files, chunk: str, rows: Sequence[FileListRow], own: ChunkManifest | None) -> None:
         self._files, self._chunk = files, chunk
         self._versions: dict[str, tuple[str, Row]] = {}
-        """listed_id -> (chunk that holds it, its row of versions)"""
+        """listed_id -> (chunk, its row of versions): the newest one that has sources"""
+        self._collected: dict[str, tuple[str, str]] = {}
+        """listed_id -> (chunk, article_id): the newest one that has images"""
         self._manifests: dict[str, ChunkManifest] = {}
         self._sources: dict[str, _SourceCursor] = {}
         self._images: dict[str, dict[str, dict[str, Row]]] = {}
-        ids = {row.listed_id for row in rows}
+        self._incomplete: dict[str, set[str]] = {}
+        ids = {row.listed_id for row in rows if row.action != "remove"}
         if own is not None:
             self._manifests[chunk] = own
-            wanted = {chunk: ids}
+            wanted = {chunk: ids} if ids else {}
         else:
             wanted = _by_chunk(rows, ids)
         while wanted:
@@ -64,20 +72,26 @@ class PriorState:
             wanted = further
 
     def _look_in(self, chunk: str, listed_ids: set[str]) -> set[str]:
-        """Note which of the rows this chunk holds; returns their ids. An uncommitted chunk holds none."""
+        """Note what this chunk holds of the versions; returns the ids of those that need no look further back."""
         manifest = self._manifests.get(chunk) or read_chunk_manifest(self._files, chunk)
         if manifest is None:
             return set()
         self._manifests[chunk] = manifest
-        # The chunk's own former pass tells all it found; of earlier chunks only what has files is of use.
-        own, useful = chunk == self._chunk, ("collected", "out_of_scope")
+        self._incomplete[chunk] = {row["listed_id"] for row in manifest.retry}
         found = set()
         for state in iter_rows(self._files, manifest.tables["versions"].path, filters=_pmcid_in(listed_ids)):
-            if state["listed_id"] in listed_ids and (
-                state["outcome"] not in _NOTHING_HELD if own else state["outcome"] in useful
-            ):
-                self._versions[state["listed_id"]] = (chunk, state)
-                found.add(state["listed_id"])
+            listed_id = state["listed_id"]
+            if listed_id not in listed_ids:
+                continue
+            # Metadata were read when a change token is known, whatever came of them. That nothing was there is
+            # worth remembering only for the chunk itself: a later row may find it.
+            gone = state["outcome"] == "absent" and chunk == self._chunk
+            if state["etag"] is not None or gone:
+                self._versions.setdefault(listed_id, (chunk, state))
+            if state["outcome"] == "collected":
+                self._collected[listed_id] = (chunk, state["article_id"])
+            if state["outcome"] == "collected" or gone:
+                found.add(listed_id)
         return found
 
     def get(self, row: FileListRow) -> Held | None:
@@ -87,25 +101,27 @@ class PriorState:
             return None
         chunk, state = found
         manifest = self._manifests[chunk]
+        tables_only = manifest.inputs.get("wants", {}).get("tables_only", False)
+        held = Held(state, chunk, complete=not (tables_only or row.listed_id in self._incomplete[chunk]))
         if chunk not in self._sources:
             listed_ids = {listed_id for listed_id, (c, _) in self._versions.items() if c == chunk}
             self._sources[chunk] = _SourceCursor(self._files, manifest.tables["sources"].path, listed_ids)
-            self._images[chunk] = self._read_images(manifest, chunk)
-        return Held(
-            version=state,
-            chunk=chunk,
-            sources=self._sources[chunk].get((row.pmcid, row.version)),
-            images=self._images[chunk].get(state["article_id"], {}),
-            shards={shard.path: shard for shard in manifest.shards},
-        )
+        held.sources = self._sources[chunk].get((row.pmcid, row.version))
+        if row.listed_id in self._collected:
+            pictured, article_id = self._collected[row.listed_id]
+            if pictured not in self._images:
+                self._images[pictured] = self._read_images(pictured)
+            held.images = self._images[pictured].get(article_id, {})
+            held.same_state = pictured == chunk
+            held.shards = {shard.path: shard for shard in self._manifests[pictured].shards}
+        return held
 
-    def _read_images(self, manifest: ChunkManifest, chunk: str) -> dict[str, dict[str, Row]]:
-        wanted = {state["article_id"] for c, state in self._versions.values() if c == chunk}
+    def _read_images(self, chunk: str) -> dict[str, dict[str, Row]]:
+        wanted = sorted(article_id for c, article_id in self._collected.values() if c == chunk)
         by_article: dict[str, dict[str, Row]] = defaultdict(dict)
-        columns = ["article_id", *HELD_IMAGE_COLUMNS]
-        for row in iter_rows(self._files, manifest.tables["images"].path, columns=columns):
-            if row["article_id"] in wanted:
-                by_article[row.pop("article_id")].setdefault(row["file_name"], row)
+        path, columns = self._manifests[chunk].tables["images"].path, ["article_id", *HELD_IMAGE_COLUMNS]
+        for row in iter_rows(self._files, path, columns=columns, filters=[("article_id", "in", wanted)]):
+            by_article[row.pop("article_id")].setdefault(row["file_name"], row)
         return by_article
 
 
