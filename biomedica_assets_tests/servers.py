@@ -79,12 +79,14 @@ class FakeS3:
         bucket: str = "bucket",
         latency: float = 0.0,
         listable: bool = True,
+        missing: int = 404,
         port: int = 0,
     ) -> None:
         self.objects: MutableMapping[str, bytes] = (
             FolderObjects(objects) if isinstance(objects, Path) else objects or {}
         )
         self.bucket, self.latency, self.listable = bucket, latency, listable
+        self.missing = missing  # S3 says 403 where listing is not allowed
         self.log: list[tuple[str, str]] = []  # (method, key); listings as ("LIST", prefix)
         self.bytes_sent = 0
         self.signed = 0  # requests that carried a signature
@@ -192,7 +194,7 @@ class FakeS3:
     async def _get(self, request: web.Request, key: str, fault: str | None) -> web.StreamResponse:
         data = self.objects.get(key)
         if data is None:
-            return _error(404, "NoSuchKey")
+            return _error(self.missing, "NoSuchKey")
         etag = hashlib.md5(data).hexdigest()
         if fault == "wrong":
             data = data[::-1] + b"!"
@@ -298,9 +300,12 @@ def moto_server(objects: MutableMapping[str, bytes] | None = None, bucket: str =
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # `timeout` bounds the server's life even when this process is killed
-    command = ["timeout", str(_LIFE), sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # the timer bounds the server's life even when this process is killed
+    code = (
+        f"import os, threading; timer = threading.Timer({_LIFE}, os._exit, (1,)); timer.daemon = True; timer.start()\n"
+        f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         endpoint = f"http://127.0.0.1:{port}"
         _wait_for(f"{endpoint}/moto-api/data.json")

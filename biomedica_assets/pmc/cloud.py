@@ -88,8 +88,9 @@ class CloudSource:
         try:
             runs = [name for name in self.files.folders(INVENTORY) if _RUN.fullmatch(name)]
             yield from sorted(runs, reverse=True)
-        except NotListableError:
-            # a plain web server: ask for the days that an inventory may be from; they are made at 01:00 UTC
+        except (NotListableError, PermissionError):
+            # a plain web server, or a bucket that may not be listed: ask for the days that an inventory may be from;
+            # they are made at 01:00 UTC
             today = self._today or datetime.now(UTC).date()
             for days in range(-1, _KEPT_DAYS):
                 yield f"{today - timedelta(days=days)}T01-00Z"

@@ -81,6 +81,7 @@ class _Package:
     media: list[ObjectRef] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)  # candidates for the article's XML
     problems: list[Problem] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)  # of all members read, without the package's folder
     _held: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
 
     def has_room(self, size: int, is_text: bool) -> bool:
@@ -185,9 +186,11 @@ def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, pmcid: int, package
         package.problems.append(Problem(member.name[:200], str(error)))
         return
     source = archive.extractfile(member) if member.isfile() else None
-    if source is None:
-        package.problems.append(Problem(member.name[:200], "not a regular file"))
+    if source is None or name in package.names:
+        why = "not a regular file" if source is None else "a second member of this name"
+        package.problems.append(Problem(member.name[:200], why))
         return
+    package.names.add(name)
     is_text = name.lower().endswith((".nxml", ".xml"))
     wanted = is_text or _KEPT.search(name) is not None
     kept: list[bytes] | None = [] if wanted and package.has_room(member.size, is_text) else None

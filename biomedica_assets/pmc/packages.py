@@ -55,11 +55,17 @@ class PackageSource:
     def lists(self) -> list[str]:
         """File lists to read: the one of everything, else those of its parts (csv before txt)."""
         if self._lists is None:
-            self._lists = next(([name] for name in _ALL if self.files.exists(name)), None)
+            self._lists = next(([name] for name in _ALL if self._has(name)), None)
         if self._lists is None:
-            parts = [name for name in _PARTS if self.files.exists(name)]
+            parts = [name for name in _PARTS if self._has(name)]
             self._lists = [n for n in parts if n.endswith(".csv") or n.replace(".txt", ".csv") not in parts]
         return self._lists
+
+    def _has(self, name: str) -> bool:
+        try:
+            return self.files.exists(name)
+        except PermissionError:  # a bucket that may not be listed says 403 for missing objects
+            return False
 
     @property
     def traffic(self) -> Traffic:

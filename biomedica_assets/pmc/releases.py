@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from biomedica_assets.store.files import Files, NotListableError, Traffic
+from biomedica_assets.store.files import ClientOptions, Files, NotListableError, Traffic
 
 if TYPE_CHECKING:
     from biomedica_assets.pmc.articles import Articles
@@ -111,7 +111,12 @@ class ReleaseSource(Protocol):
 
 
 def open_source(
-    url: str, *, anonymous: bool = True, endpoint: str | None = None, today: date | None = None
+    url: str,
+    *,
+    anonymous: bool = True,
+    endpoint: str | None = None,
+    options: ClientOptions | None = None,
+    today: date | None = None,
 ) -> ReleaseSource:
     """The source at a URL; the layout is told by what is there. Arguments as for `Files`.
 
@@ -124,10 +129,10 @@ def open_source(
     from biomedica_assets.pmc.cloud import INVENTORY, CloudSource
     from biomedica_assets.pmc.packages import PackageSource
 
-    files = Files(url, anonymous=anonymous, endpoint=endpoint)
+    files = Files(url, anonymous=anonymous, endpoint=endpoint, options=options)
     try:
         listable, cloud = True, bool(files.folders(INVENTORY))
-    except NotListableError:
+    except (NotListableError, PermissionError):
         listable, cloud = False, False
     if cloud:
         return CloudSource(files)

@@ -217,9 +217,19 @@ def _object_errors(path: str) -> Iterator[None]:
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise PermissionError(f"{path}: {_first_line(error)}") from error
     except BaseError as error:
-        status = _STATUS.search(str(error))
-        refused = status is not None and status[1].startswith("4") and status[1] not in ("408", "425", "429")
-        raise (OSError if refused else TransientIOError)(f"{path}: {_first_line(error)}") from error
+        found = _STATUS.search(str(error))
+        status = int(found[1]) if found else None
+        raise _kind_of(status)(f"{path}: {_first_line(error)}") from error
+
+
+def _kind_of(status: int | None) -> type[OSError]:
+    """What an HTTP status means. Listings report 403 and 404 through obstore's generic error."""
+    if status in (401, 403):
+        return PermissionError
+    if status == 404:
+        return FileNotFoundError
+    refused = status is not None and 400 <= status < 500 and status not in (408, 425, 429)
+    return OSError if refused else TransientIOError
 
 
 def _first_line(error: BaseException) -> str:

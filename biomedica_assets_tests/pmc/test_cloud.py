@@ -168,28 +168,33 @@ def test_the_same_over_s3_https_and_file(mirror: FolderObjects, tmp_path: Path) 
     assert release is not None
     with expected.listing(release) as listing:
         expected_rows = rows(listing)
-    with FakeS3(objects, latency=0.001) as server, moto_server(objects) as moto:
-        mute = FakeS3(objects, listable=False)
-        with mute:
-            sources = [
-                open_source(str(mirror.root)),
-                open_source(server.url, endpoint=server.endpoint),
-                open_source("s3://bucket", endpoint=moto),
-                open_source(server.http_url),
-                open_source(mute.http_url, today=date(2026, 11, 25)),
-            ]
-            for other in sources:
-                assert other.latest() == release
-                assert other.identity == "cloud:pmc-oa-opendata"
-                scratch = tmp_path / "scratch"
-                with other.listing(release, scratch) as listing:
-                    assert rows(listing) == expected_rows
-                assert list(scratch.iterdir()) == []
-            assert server.signed == 0
-            # an unlistable source is asked for one day after the other, back from tomorrow
-            assert mute.keys()[:1] == [f"{BASE}/2026-11-26T01-00Z/manifest.json"]
-            with pytest.raises(NoReleaseError):
-                open_source(mute.http_url, today=date(2027, 1, 25))
+    with (
+        FakeS3(objects, latency=0.001) as server,
+        FakeS3(objects, listable=False) as web,
+        FakeS3(objects, listable=False, missing=403) as closed,
+        moto_server(objects) as moto,
+    ):
+        today = date(2026, 11, 25)
+        sources = [
+            open_source(str(mirror.root)),
+            open_source(server.url, endpoint=server.endpoint),
+            open_source("s3://bucket", endpoint=moto),
+            open_source(server.http_url),
+            open_source(web.http_url, today=today),
+            open_source(closed.url, endpoint=closed.endpoint, today=today),
+        ]
+        for other in sources:
+            assert other.latest() == release
+            assert other.identity == "cloud:pmc-oa-opendata"
+            scratch = tmp_path / "scratch"
+            with other.listing(release, scratch) as listing:
+                assert rows(listing) == expected_rows
+            assert list(scratch.iterdir()) == []
+        assert server.signed == 0
+        # an unlistable source is asked for one day after the other, back from tomorrow
+        assert web.keys()[0] == f"{BASE}/2026-11-26T01-00Z/manifest.json"
+        with pytest.raises(NoReleaseError):
+            open_source(web.http_url, today=date(2027, 1, 25))
 
 
 def test_a_shard_is_read_again_when_it_arrives_damaged(mirror: FolderObjects) -> None:

@@ -290,7 +290,7 @@ states = st.dictionaries(versions, st.sampled_from(["a", "b", "c"]), max_size=10
 scopes = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 2)).map(lambda r: (r[0], r[0] + r[1])), max_size=3)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(states, scopes), min_size=1, max_size=4), st.data())
 def test_any_sequence_of_releases(releases: list[tuple[State, list[tuple[int, int]]]], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:

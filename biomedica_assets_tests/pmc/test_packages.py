@@ -239,9 +239,12 @@ def test_hostile_members_are_listed_not_used(tmp_path: Path) -> None:
     device.type, folder.type = tarfile.CHRTYPE, tarfile.DIRTYPE
     names = ["../../etc/x.jpg", "PMC13900/../../x.jpg", "/etc/x.jpg", "PMC13900/a\\b.jpg", "PMC13900/C:/x.jpg"]
     hostile: list[tuple[str | tarfile.TarInfo, bytes]] = [(folder, b""), (link, b""), (device, b"")]
-    collected = unpack(tmp_path, package([*hostile, *((name, b"x") for name in names), *MEMBERS]))
+    again = [("PMC13900/fig1.jpg", b"other"), ("fig1.gif", b"other")]
+    collected = unpack(tmp_path, package([*hostile, *((name, b"x") for name in names), *MEMBERS, *again]))
     metadata = collected.opened.metadata
-    assert [p.entry for p in metadata.problems] == ["PMC13900/link.jpg", "PMC13900/null", *names]
+    refused = ["PMC13900/link.jpg", "PMC13900/null", *names, "PMC13900/fig1.jpg", "fig1.gif"]
+    assert [p.entry for p in metadata.problems] == refused
+    assert collected.media["PMC13900/fig1.jpg"] == b"picture"
     assert [r.name for r in metadata.media] == ["fig1.gif", "fig1.jpg", "BCR.pdf", "supplement.xlsx"]
     assert [p.name for p in tmp_path.rglob("*.jpg")] == []
 

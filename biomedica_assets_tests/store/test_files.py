@@ -208,6 +208,13 @@ def test_refusals() -> None:
             of(server).read("f")
         assert not isinstance(caught.value, TransientIOError)
         assert server.requests == 2  # no retries
+        server.listable = False
+        with pytest.raises(PermissionError):
+            of(server).folders()
+        with pytest.raises(PermissionError):
+            list(of(server).list())
+        with pytest.raises(FileNotFoundError):
+            Files("s3://other-bucket", anonymous=True, endpoint=server.endpoint).folders()
 
 
 def test_anonymous_requests_are_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:
