@@ -134,6 +134,8 @@ def open_source(
         listable, cloud = True, bool(files.folders(INVENTORY))
     except (NotListableError, PermissionError):
         listable, cloud = False, False
+    except FileNotFoundError as error:
+        raise NoReleaseError(f"{files.url}: {error}") from error
     if cloud:
         return CloudSource(files)
     packages = PackageSource(files)

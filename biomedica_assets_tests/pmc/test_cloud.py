@@ -195,6 +195,8 @@ def test_the_same_over_s3_https_and_file(mirror: FolderObjects, tmp_path: Path) 
         assert web.keys()[0] == f"{BASE}/2026-11-26T01-00Z/manifest.json"
         with pytest.raises(NoReleaseError):
             open_source(web.http_url, today=date(2027, 1, 25))
+        with pytest.raises(NoReleaseError, match="other-bucket"):
+            open_source("s3://other-bucket", endpoint=server.endpoint)
 
 
 def test_a_shard_is_read_again_when_it_arrives_damaged(mirror: FolderObjects) -> None:
