@@ -10,6 +10,7 @@ source data, nested figures.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from biomedica_assets.jats.document import XML_LANG, Element
@@ -38,7 +39,7 @@ def add_caption(
     for legend in legends:
         out.add(legend)
     title, paragraphs = out.blocks(0, title_end), out.blocks(title_end)
-    text = out.finish() or None
+    text = out.finish(" ".join([*title, *paragraphs])) or None
     if text or group_text:
         row: Row = {
             "article_id": walk.article_id,
@@ -108,7 +109,7 @@ def _main_language(captions: list[Element], language: str | None) -> list[Elemen
     return [caption for caption, lang in zip(captions, languages, strict=True) if lang == wanted]
 
 
-Marker = tuple[int, int, list[str]]
+Marker = tuple[int, int, tuple[str, ...]]
 """A panel marker in a caption: offsets and the panels it names."""
 
 # ---- panels ----------------------------------------------------------------------------------------------------
@@ -184,14 +185,13 @@ def _matches(pattern: re.Pattern[str], text: str) -> list[Marker]:
 def _bold_markers(text: str, spans: list[Span]) -> list[Marker]:
     """Bold (or bracketed bold) panel letters: "<bold>a</bold> Order parameter"."""
     found = []
-    for span in spans:
-        if span.style != "bold" or span.end - span.start > 24:
+    for start, end, style in spans:
+        if style != "bold" or end - start > 24:
             continue
-        words = text[span.start : span.end].strip("()[] ")
+        words = text[start:end].strip("()[] ")
         match = _BOLD.fullmatch(words)
-        panels = _panels(match[1]) if match else []
+        panels = _panels(match[1]) if match else ()
         if panels:
-            start, end = span.start, span.end
             if start and text[start - 1] in "([":
                 start -= 1
                 # "(<bold>A</bold>)", "(<bold>A</bold> and <bold>B</bold>)"
@@ -206,7 +206,8 @@ def _bold_markers(text: str, spans: list[Span]) -> list[Marker]:
     return found
 
 
-def _panels(words: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _panels(words: str) -> tuple[str, ...]:
     """'A' -> A; 'a–c' -> A, B, C; 'A, B and D' -> A, B, D; nothing when the letters are no sequence of panels."""
     letters = re.findall(r"(?<![A-Za-z])([A-Za-z](?:\d)?)(?![A-Za-z])|(and|to)", words)
     found: list[str] = []
@@ -217,7 +218,7 @@ def _panels(words: str) -> list[str]:
                 found.extend(chr(c) for c in range(ord(found[-1][0]) + 1, ord(name[0])))
             found.append(name)
     ascending = all(a < b for a, b in zip(found, found[1:], strict=False))
-    return found if ascending and len(found) <= 26 else []
+    return tuple(found) if ascending and len(found) <= 26 else ()
 
 
 def _ordered(text: str, markers: list[Marker]) -> list[Marker]:

@@ -74,7 +74,8 @@ def read_document(data: bytes) -> Document:
         raise MalformedXML(message) if problems and not len(root) else NotAnArticle(message)
     for article in articles:
         _strip_namespace(article)
-    _resolve_entity_nodes(root, problems)
+    if _NAMED_ENTITY.search(data):
+        _resolve_entity_nodes(root, problems)
     return Document(name, articles, problems)
 
 
@@ -132,6 +133,7 @@ def _parse(data: bytes, problems: list[tuple[str, str]]) -> Element:
 _MARKUP_OR_ENTITY = re.compile(
     rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>|&([A-Za-z][A-Za-z0-9.]*);", re.DOTALL
 )
+_NAMED_ENTITY = re.compile(rb"&(?!amp;|lt;|gt;|quot;|apos;|#)")
 _XML_ENTITIES = {b"amp", b"lt", b"gt", b"quot", b"apos"}
 _CONTROLS = bytes(c for c in range(32) if c not in (9, 10, 13))
 _UTF8_DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](?!utf-?8)""", re.IGNORECASE)

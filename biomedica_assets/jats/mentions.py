@@ -92,7 +92,7 @@ def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[R
             elif ref_type in ("fig", "figure"):
                 walk.dangling(rid.split())
             continue
-        limit = links[position + 1].start if position + 1 < len(links) else len(block.text)
+        limit = links[position + 1][0] if position + 1 < len(links) else len(block.text)
         found = _mentions_of_link(walk, block.text, link, known, max(limit, end))
         if last is not None:
             mentions.extend(_between_links(walk, block.text, last, link, found))
@@ -107,7 +107,7 @@ def _order(walk: Walk, figure_id: str) -> tuple[int, str]:
 
 def _mentions_of_link(walk: Walk, text: str, link: Link, rids: list[str], limit: int) -> list[Mention]:
     """Mentions of the figures that one link points at, and of those its words name beside them."""
-    start, end = link.start, link.end
+    start, end, _, _ = link
     rid_of: dict[str, str] = {}
     for rid in rids:
         rid_of.setdefault(walk.figure_ids[rid], rid)
@@ -188,10 +188,10 @@ _GAP_RANGE = re.compile(
 
 def _between_links(walk: Walk, text: str, first: Mention, link: Link, found: list[Mention]) -> list[Mention]:
     """Figures, or panels of one figure, between two links that are written as a range."""
-    sign = _GAP_RANGE.fullmatch(text, first.end, link.start) if link.start - first.end < 20 else None
+    sign = _GAP_RANGE.fullmatch(text, first.end, link[0]) if link[0] - first.end < 20 else None
     if not sign:
         return []
-    if sign["sign"].isalpha() and (sign["word"] or re.match(r"[A-Za-z]{3}", text[link.start : link.end])):
+    if sign["sign"].isalpha() and (sign["word"] or re.match(r"[A-Za-z]{3}", text[link[0] : link[1]])):
         return []  # "from Figure 1 to Figure 3" is no range
     second = found[0]
     end = second.end

@@ -31,7 +31,6 @@ _ELSEWHERE_BEFORE = re.compile(
     r"web|response|reviewers?|their|his|her|ref\.? ?\d*|et al\.?,?(?: \(?\d{4}[a-z]?\)?)?,?)[\s:,]*\(?$",
     re.IGNORECASE,
 )
-_FIGURE_HINTS = ("Fig", "fig", "FIG")
 
 
 class NameFinder:
@@ -55,6 +54,9 @@ class NameFinder:
         return found
 
     def _at(self, block: Block, start: int, linked: list[Mention]) -> list[Mention]:
+        for mention in linked:
+            if mention.start <= start < mention.end:
+                return []
         text = block.text
         if start and text[start - 1].isalnum():
             return []
@@ -62,14 +64,12 @@ class NameFinder:
         if not word:
             return []
         limit = len(text)
-        for a, b, _, _ in block.links:
-            if a <= start < b:
+        for link in block.links:
+            if link[0] <= start < link[1]:
                 return []
-            if a >= start:
-                limit = a
+            if link[0] >= start:
+                limit = link[0]
                 break
-        if any(mention.start <= start < mention.end for mention in linked):
-            return []
         return self._named(block, word, limit) if limit >= word.end() else []
 
     def _named(self, block: Block, word: re.Match[str], limit: int) -> list[Mention]:
@@ -125,8 +125,13 @@ class NameFinder:
 def _hints(words: set[str]) -> tuple[str, ...]:
     """Strings one of which stands in every text that names a figure: a quick test before any pattern."""
     hints: list[str] = []
-    for word in sorted({word.lower() for word in words}):
-        hints.extend(_FIGURE_HINTS if word.startswith("fig") else (word, word.capitalize(), word.upper()))
+    for word in sorted(words):
+        if word.lower().startswith("fig"):
+            hints.extend(("Fig", "fig"))
+            if word.isupper():
+                hints.append("FIG")
+        else:
+            hints.extend((word.lower(), word.capitalize(), word.upper()))
     return tuple(dict.fromkeys(hints))
 
 

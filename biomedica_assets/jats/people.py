@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from biomedica_assets.jats.document import Element
-from biomedica_assets.jats.text import Inline, plain
+from biomedica_assets.jats.text import Inline, collapse, plain
 from biomedica_assets.schemas import Row
 
 _ORCID = re.compile(r"(\d{4})-?(\d{4})-?(\d{4})-?(\d{3}[\dXx])(?!\d)")
@@ -176,12 +176,17 @@ def _keep_affiliation(aff: Element, affiliations: dict[str, str]) -> None:
             affiliations.setdefault(parent.get("id"), text)
 
 
+_REPEATED_SIGN = re.compile(r"(?:[,;]\s*){2,}")
+_SPACED_SIGN = re.compile(r"\s+([,;.])")
+
+
 def affiliation_text(aff: Element) -> str | None:
     """An affiliation in words, without its label, identifiers and e-mail addresses."""
     parts: list[str] = []
     _affiliation(aff, parts)
-    text = " ".join("".join(parts).split())
-    text = re.sub(r"\s+([,;.])", r"\1", re.sub(r"(?:[,;]\s*){2,}", ", ", text))
+    text = collapse("".join(parts))
+    if ", ," in text or ",," in text or ";" in text or " ," in text or " ." in text:
+        text = _SPACED_SIGN.sub(r"\1", _REPEATED_SIGN.sub(", ", text))
     return text.strip(" ,;") or None
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple
 
 from lxml import etree
 
@@ -24,29 +23,14 @@ BLOCK_BREAK = "\u2029"
 """Stands between blocks in raw text (paragraph separator): white space, so that it ends up as one space."""
 
 
-class Link(NamedTuple):
-    """One ``xref``: offsets, ``rid`` and ``ref-type`` as written."""
+Link = tuple[int, int, str, str | None]
+"""One ``xref``: start and end offset, ``rid`` and ``ref-type`` as written. (Plain tuples: there are very many.)"""
 
-    start: int
-    end: int
-    rid: str
-    ref_type: str | None
+Span = tuple[int, int, str]
+"""A marked-up stretch: start and end offset, style (italic, bold, sup, sub, sc, underline ...)."""
 
-
-class Span(NamedTuple):
-    """A marked-up stretch: offsets and style (italic, bold, sup, sub, sc, underline ...)."""
-
-    start: int
-    end: int
-    style: str
-
-
-class Formula(NamedTuple):
-    """A formula: offsets and its TeX source, when the file has it."""
-
-    start: int
-    end: int
-    tex: str | None
+Formula = tuple[int, int, str | None]
+"""A formula: start and end offset, and its TeX source when the file has it."""
 
 
 class Inline:
@@ -97,25 +81,32 @@ class Inline:
         else:
             self.render(child)
 
-    def finish(self) -> str:
-        """Set and return the final text; links, spans and formulas get their offsets in it."""
+    def finish(self, text: str | None = None) -> str:
+        """Set and return the final text; links, spans and formulas get their offsets in it.
+
+        ``text``: the final text, where the caller has put it together from `blocks` already.
+        """
         parts = self.parts
-        raw = "".join(parts)
-        self.text = text = " ".join(raw.split())
+        if text is None:
+            text = collapse("".join(parts))
+        self.text = text
         if self.links or self.spans or self.formulas:
-            starts = [0, *accumulate(map(len, parts))] if len(raw) == len(text) else _collapsed_starts(parts)
-            self.links = [Link(*_place(text, starts, a, b), rid, kind) for a, b, rid, kind in self.links]
+            starts = [0, *accumulate(map(len, parts))]
+            if starts[-1] != len(text):
+                starts = _collapsed_starts(parts)
+            if self.links:
+                self.links = [(*_place(text, starts[a], starts[b]), rid, kind) for a, b, rid, kind in self.links]
             if self.spans:
-                placed = [Span(*_place(text, starts, a, b), style) for a, b, style in self.spans]
+                placed = [(*_place(text, starts[a], starts[b]), style) for a, b, style in self.spans]
                 self.spans = sorted(span for span in placed if span[0] < span[1])
             if self.formulas:
-                self.formulas = [Formula(*_place(text, starts, a, b), tex) for a, b, tex in self.formulas]
+                self.formulas = [(*_place(text, starts[a], starts[b]), tex) for a, b, tex in self.formulas]
         return text
 
     def blocks(self, first: int = 0, last: int | None = None) -> list[str]:
         """The texts of the blocks between two part positions, empty ones left out."""
         pieces = "".join(self.parts[first:last]).split(BLOCK_BREAK)
-        return [piece for piece in (" ".join(p.split()) for p in pieces) if piece]
+        return [piece for piece in map(collapse, pieces) if piece]
 
     def mark(self) -> tuple[int, int, int, int]:
         """Where collecting stands; `reset` goes back to it."""
@@ -126,19 +117,35 @@ class Inline:
         del self.parts[mark[0] :], self.links[mark[1] :], self.spans[mark[2] :], self.formulas[mark[3] :]
 
 
+
+
+def collapse(raw: str) -> str:
+    """Every run of white space as one ordinary space, none at the ends.
+
+    Most text has no white space but single spaces, and to see that costs a fraction of splitting and joining:
+    ``isprintable`` is false for every white-space character other than the ordinary space.
+    """
+    if "  " in raw or not raw.isprintable():
+        return " ".join(raw.split())
+    return raw.strip()
+
+
 def _collapsed_starts(parts: list[str]) -> list[int]:
     """Offset of each part, and of the end, in the text whose white space is collapsed."""
     starts: list[int] = []
     length, spaced = 0, True  # spaced: a space now would be the second one, or the first of the text
     for part in parts:
         starts.append(length)
-        words = part.split()
-        if words:
-            length += sum(map(len, words)) + len(words) - 1
+        core = len(" ".join(part.split()))
+        if core:
+            if core == len(part):
+                length += core
+                spaced = False
+                continue
             if not spaced and part[0].isspace():
                 length += 1
             spaced = part[-1].isspace()
-            length += spaced
+            length += core + spaced
         elif part and not spaced:
             length += 1
             spaced = True
@@ -146,14 +153,16 @@ def _collapsed_starts(parts: list[str]) -> list[int]:
     return starts
 
 
-def _place(text: str, starts: list[int], first: int, last: int) -> tuple[int, int]:
-    """Offsets in the final text of a stretch of parts, white space trimmed off both ends."""
-    start, end = starts[first], min(starts[last], len(text))
-    while start < end and text[start] == " ":
-        start += 1
-    while end > start and text[end - 1] == " ":
-        end -= 1
-    return min(start, end), end
+def _place(text: str, start: int, end: int) -> tuple[int, int]:
+    """Offsets without the white space at both ends, which collapsing may have moved beyond the text's end."""
+    if end > len(text) or start >= end or text[start] == " " or text[end - 1] == " ":
+        end = min(end, len(text))
+        start = min(start, end)
+        while start < end and text[start] == " ":
+            start += 1
+        while end > start and text[end - 1] == " ":
+            end -= 1
+    return start, end
 
 
 # ---- what to do with each element ------------------------------------------------------------------------------
@@ -201,7 +210,7 @@ def _xref(out: Inline, element: Element) -> None:
             parts.append(text)
     rid = element.get("rid")
     if rid:
-        out.links.append((start, len(parts), rid, element.get("ref-type")))  # type: ignore[arg-type]
+        out.links.append((start, len(parts), rid, element.get("ref-type")))
 
 
 def _math(out: Inline, element: Element) -> None:
@@ -216,7 +225,7 @@ def _tex(out: Inline, element: Element) -> None:
 def _add_formula(out: Inline, text: str, tex: str | None) -> None:
     start = len(out.parts)
     out.parts.append(text)
-    out.formulas.append(Formula(start, len(out.parts), tex))
+    out.formulas.append((start, len(out.parts), tex))
 
 
 def _formula(out: Inline, element: Element) -> None:
@@ -229,7 +238,8 @@ def _formula(out: Inline, element: Element) -> None:
     before = len(out.formulas)
     _around(out, element, chosen)
     if math is not None and tex is not None and len(out.formulas) > before:
-        out.formulas[-1] = out.formulas[-1]._replace(tex=tex_source("".join(tex.itertext())))
+        start, end, _ = out.formulas[-1]
+        out.formulas[-1] = (start, end, tex_source("".join(tex.itertext())))
 
 
 def _around(out: Inline, element: Element, chosen: Element | None) -> None:
@@ -301,7 +311,7 @@ def _styled(style: str) -> Action:
             out.render(element)
         elif element.text:
             out.parts.append(element.text)
-        out.spans.append((start, len(out.parts), style))  # type: ignore[arg-type]
+        out.spans.append((start, len(out.parts), style))
 
     return action
 

@@ -422,9 +422,12 @@ def _formula_group(walk: Walk, element: Element) -> None:
         walk.children(element)
 
 
+_COUNT_REFERENCES = etree.XPath("count(.//ref)")
+
+
 def _references(walk: Walk, element: Element) -> None:
     """Counted only, but for the rare figure, or link in a note, inside a reference list."""
-    walk.n_references += sum(1 for _ in element.iter("ref"))
+    walk.n_references += int(_COUNT_REFERENCES(element))
     if next(element.iter("xref", "fig", "p"), None) is not None:
         for child in element:
             if child.tag not in ("ref", "ref-list"):
