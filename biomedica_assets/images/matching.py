@@ -182,7 +182,7 @@ def _resolve(graphics: Sequence[_Graphic], names: Sequence[str]) -> dict[str, li
     for hrefs, files, part in rounds:
         for step in _STEPS:
             hrefs = [href for href in hrefs if href not in found]
-            if not hrefs:
+            if not (hrefs and files):
                 break
             index = _grouped((step(part(name)), name) for name in files)
             claims: dict[str, list[str]] = {}

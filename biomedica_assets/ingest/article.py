@@ -84,6 +84,7 @@ class _Reader:
         self.traffic = source.traffic
         self.opened: Opened | None = None
         self.xml_bytes: bytes | None = None
+        self.xml_md5: str | None = None
         self.from_held = False
         """Whether the metadata in use are the held ones: then so are the files of the same state, by name."""
         sources = held.sources if held else {}
@@ -110,11 +111,12 @@ class _Reader:
     def xml(self, opened: Opened) -> bytes:
         stated = opened.metadata.xml.md5
         if self._xml is not None and (self.from_held or (stated and stated == self._xml["md5"])):
-            self.xml_bytes = self._xml["data"]
+            self.xml_bytes, self.xml_md5 = self._xml["data"], self._xml["md5"]
         elif _without_package(opened):
             raise self._not_held(opened.metadata.xml)
         else:
-            self.xml_bytes = self._source.xml(opened)
+            self.xml_bytes = self._source.xml(opened)  # checked against the MD5 that is stated, if any
+            self.xml_md5 = stated or hashlib.md5(self.xml_bytes).hexdigest()
         return self.xml_bytes
 
     def media(self, opened: Opened, references: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, bytes | FetchError]]:
@@ -227,7 +229,7 @@ class ArticlePass:
             "listed_etag": row.etag,
         }
         tables: dict[str, list[Row]] = {"versions": [version]}
-        if opened is not None and metadata is not None:
+        if reader is not None and opened is not None and metadata is not None:
             version |= {
                 "etag": opened.etag,
                 "pmid": metadata.pmid,
@@ -241,7 +243,7 @@ class ArticlePass:
                 "citation": metadata.citation,
                 "xml_md5": metadata.xml.md5,
             }
-            tables["sources"] = _source_rows(row, opened, reader.xml_bytes if reader else None)
+            tables["sources"] = _source_rows(row, opened, reader.xml_bytes, reader.xml_md5)
         return ArticleResult(row, outcome, tables)
 
     def _failed_parse(self, row: FileListRow, reader: _Reader, error: Exception, message: str) -> ArticleResult:
@@ -395,7 +397,7 @@ class _Work:
             "licence_reason": licence.reason,
             "citation": metadata.citation or row.get("citation"),
             "source_key": metadata.xml.key,
-            "source_md5": hashlib.md5(self._reader.xml_bytes or b"").hexdigest(),
+            "source_md5": self._reader.xml_md5,
             "source_etag": opened.etag,
             "parser_version": PARSER_VERSION,
         }
@@ -473,14 +475,13 @@ def _failure(name: str, stage: str, error: str, message: str, transient: bool) -
     return {**failure, "transient": transient, "fatal": False}
 
 
-def _source_rows(row: FileListRow, opened: Opened, xml: bytes | None) -> list[Row]:
+def _source_rows(row: FileListRow, opened: Opened, xml: bytes | None, xml_md5: str | None) -> list[Row]:
     """Rows of `sources`: what a later pass reads instead of the network."""
     common = {"listed_id": row.listed_id, "pmcid": row.pmcid, "version": row.version, "etag": opened.etag}
     metadata = opened.data if opened.data is not None else write_metadata(opened.metadata)
     key = metadata_key(row.listed_id) if opened.data is not None else row.location or row.listed_id
     rows = [{**common, "name": "json", "key": key, "md5": hashlib.md5(metadata).hexdigest(), "data": metadata}]
     if xml is not None:
-        xml_md5 = hashlib.md5(xml).hexdigest()
         rows.append({**common, "name": "xml", "key": opened.metadata.xml.key, "md5": xml_md5, "data": xml})
     return rows
 
