@@ -69,11 +69,17 @@ def _run(
         raise_on_error=False,
     )
     if not result.success:
-        failures = [event for event in result.all_events if event.is_step_failure]
-        reasons = [
-            getattr(failure.step_failure_data.user_failure_data, "description", None)
-            or (failure.step_failure_data.error.message.strip() if failure.step_failure_data.error else "")
-            for failure in failures
-        ]
+        reasons = [_reason(event) for event in result.all_events if event.is_step_failure]
         where = f" ({partition_key or (tags or {}).get(RANGE_START)})" if partition_key or tags else ""
-        raise BuildFailedError(f"{assets[0]}{where} failed: {'; '.join(filter(None, reasons)) or 'see the run'}")
+        raise BuildFailedError(f"{assets[0]}{where} failed: {'; '.join(reasons)}")
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in the words of whoever raised it."""
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "see the run"

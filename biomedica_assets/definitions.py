@@ -13,7 +13,7 @@ from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.checks import unfinished_chunks
 from biomedica_assets.automation.jobs import JOBS
 from biomedica_assets.automation.schedules import build_schedules
-from biomedica_assets.automation.sensors import SENSORS
+from biomedica_assets.automation.sensors import build_sensors
 from biomedica_assets.settings import Settings
 
 # Multi-run backfill policies and partitioned checks work, but announce at every import that they are young.
@@ -30,7 +30,7 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
         asset_checks=[unfinished_chunks],
         jobs=JOBS,
         schedules=build_schedules(settings),
-        sensors=SENSORS,
+        sensors=build_sensors(settings),
         resources={"biomedica": resource},
         # The default executor starts a process per step, at about 5 CPU seconds each; runs are the unit of parallelism.
         executor=dg.in_process_executor,

@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     hold_changed_share: Share = Field(0.05, description="a release that changes more is held")
     hold_floor: int = Field(100, ge=0, description="so many removed or changed rows never hold a release")
 
+    release_sensor_seconds: int = Field(600, ge=1, description="how often the sensor looks for a newer release")
     backfill_cron: str = Field("*/10 * * * *", description="when the scheduled partition backfill looks for work")
     chunks_per_tick: int = Field(40, ge=1, description="chunks that one tick of the schedule launches at most")
     chunks_per_run: int = Field(10, ge=1, description="contiguous chunks in one run")

@@ -17,10 +17,7 @@ _UPDATED = _Condition.any_deps_updated().since_last_handled()
 REFRESH = (
     _UPDATED
     & ~_Condition.in_progress()
-    & (
-        ~_Condition.any_deps_in_progress()
-        | _Condition.cron_tick_passed("0 * * * *").since_last_handled()
-    )
+    & (~_Condition.any_deps_in_progress() | _Condition.cron_tick_passed("0 * * * *").since_last_handled())
 )
 
 

@@ -8,6 +8,7 @@ from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import register_chunks
 from biomedica_assets.ingest.listing import ReleaseHeldError, list_release
 from biomedica_assets.pmc.file_list import FileListSummary, list_chunks, read_summary
+from biomedica_assets.store.files import TransientIOError
 from biomedica_assets.store.manifests import list_releases
 
 GROUP = "release"
@@ -28,7 +29,6 @@ class FileListConfig(dg.Config):
     owners=["team:data-engineering"],
     pool="file_list",
     metadata=column_schema(schemas.FILE_LIST),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
 )
 def file_list(
     context: dg.AssetExecutionContext, config: FileListConfig, biomedica: BiomedicaResource
@@ -44,6 +44,9 @@ def file_list(
     except ReleaseHeldError as held:
         counts = {action: dg.MetadataValue.int(count) for action, count in held.summary.actions.items()}
         raise dg.Failure(description=str(held), metadata=counts, allow_retries=False) from held
+    except TransientIOError as error:
+        # The client has retried each request for minutes; an outage of the source may last longer.
+        raise dg.RetryRequested(max_retries=2, seconds_to_wait=120) from error
     releases = list_releases(workspace.files)
     # All keys, not only the new ones: a run killed between writing the list and registering is mended here.
     keys = [key for release in releases for key, _ in list_chunks(workspace.files, release)]

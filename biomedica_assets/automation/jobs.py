@@ -10,7 +10,6 @@ import dagster as dg
 
 from biomedica_assets import schemas
 from biomedica_assets.assets.resources import BiomedicaResource
-from biomedica_assets.automation.partitions import pmc_chunks
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.store.garbage import collect_garbage
@@ -21,7 +20,6 @@ file_list_job = dg.define_asset_job(
 chunk_job = dg.define_asset_job(
     "ingest_chunks",
     selection=list(schemas.CHUNK_TABLES),
-    partitions_def=pmc_chunks,
     description="Turn chunks of a file list into tables and archive shards.",
 )
 catalogue_job = dg.define_asset_job(

@@ -1,7 +1,7 @@
 """Schedules: the scheduled partition backfill and upkeep. All ship stopped; start them in the UI under Automation."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,6 +10,7 @@ from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation import jobs
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.ingest.status import store_status
+from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.settings import Settings
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -36,30 +37,9 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
         """Launch chunks that lack a valid manifest: first load, daily deltas, failed runs and new code alike."""
-        workspace = biomedica.open()
-        now = workspace.settings
-        status = store_status(workspace.files, now)
-        if not status.unfinished:
-            return dg.SkipReason("every chunk has a valid manifest")
-        if status.over_budget:
-            return dg.SkipReason(f"the store holds {status.bytes:,} bytes, its scope allows {now.scope.max_bytes:,}")
-        ordered = context.instance.get_dynamic_partitions(PMC_CHUNK)
-        busy = _partitions(context.instance, ordered, dg.RunsFilter(statuses=_UNFINISHED))
-        day = datetime.now(UTC) - timedelta(days=1)
-        failed = _partitions(
-            context.instance, ordered, dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=day)
-        )
-        given_up = {key for key, count in failed.items() if count >= MAX_FAILED_RUNS_A_DAY}
-        wanted = [key for key in status.unfinished if key not in busy and key not in given_up][: now.chunks_per_tick]
-        if given_up & set(status.unfinished):
-            context.log.warning(
-                f"left for a person after repeated failures: {sorted(given_up & set(status.unfinished))}"
-            )
-        ranges = list(contiguous_ranges(ordered, set(wanted), now.chunks_per_run))
-        if not ranges:
-            return dg.SkipReason(
-                f"{len(status.unfinished)} chunks are unfinished; all run already or failed repeatedly"
-            )
+        ranges = ranges_to_launch(context.instance, biomedica.open(), log=context.log.warning)
+        if isinstance(ranges, str):
+            return dg.SkipReason(ranges)
         return [dg.RunRequest(tags={RANGE_START: keys[0], RANGE_END: keys[-1]}) for keys in ranges]
 
     return [
@@ -68,6 +48,29 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         _upkeep("weekly_garbage_collection", jobs.garbage_collection, "0 4 * * 0"),
         _upkeep("weekly_pruning", jobs.prune_runs, "30 4 * * 0"),
     ]
+
+
+def ranges_to_launch(
+    instance: dg.DagsterInstance, workspace: Workspace, *, log: Callable[[str], None]
+) -> list[list[str]] | str:
+    """Contiguous ranges of unfinished chunks that neither run nor keep failing; or the reason why there are none."""
+    settings = workspace.settings
+    status = store_status(workspace.files, settings)
+    if not status.unfinished:
+        return "every chunk has a valid manifest"
+    if status.over_budget:
+        return f"the store holds {status.bytes:,} bytes, its scope allows {settings.scope.max_bytes:,}"
+    ordered = instance.get_dynamic_partitions(PMC_CHUNK)
+    busy = _partitions(instance, ordered, dg.RunsFilter(statuses=_UNFINISHED))
+    day = datetime.now(UTC) - timedelta(days=1)
+    failures = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=day)
+    failed = _partitions(instance, ordered, failures)
+    given_up = [key for key in status.unfinished if failed[key] >= MAX_FAILED_RUNS_A_DAY]
+    if given_up:
+        log(f"left for a person after repeated failures: {', '.join(given_up)}")
+    wanted = [key for key in status.unfinished if key not in busy and key not in given_up]
+    ranges = list(contiguous_ranges(ordered, set(wanted[: settings.chunks_per_tick]), settings.chunks_per_run))
+    return ranges or f"{len(status.unfinished)} chunks are unfinished; all run already or failed repeatedly"
 
 
 def _upkeep(name: str, job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:
