@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,13 @@ def build(approve: str, adopt: bool) -> None:
     Chunks that are already valid are not done again: run it after a crash, or every day.
     """
     from biomedica_assets.build import BuildFailedError, build_all
-    from biomedica_assets.pmc.releases import ListingError, NoReleaseError
+    from biomedica_assets.pmc.releases import SourceUnusableError
     from biomedica_assets.store.manifests import StoreError
 
     with _instance() as instance:
         try:
             click.echo(build_all(instance, approve=approve, adopt=adopt))
-        except (BuildFailedError, StoreError, NoReleaseError, ListingError) as error:
+        except (BuildFailedError, StoreError, SourceUnusableError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -71,18 +72,38 @@ def release() -> None:
 
 
 @release.command()
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("url")
-@click.option("--date", "release_date", metavar="YYYY-MM-DD", help="Date of the release; default: today.")
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Date of the release; default: today.")
 @click.option("--bucket", default=None, help="Bucket name written into the release; default: PMC's own.")
-def pack(source: Path, url: str, release_date: str | None, bucket: str | None) -> None:
+@click.option("--delete-unlisted", is_flag=True, help="Delete objects of versions that SOURCE no longer holds.")
+def pack(sources: tuple[str, ...], url: str, day: datetime | None, bucket: str | None, delete_unlisted: bool) -> None:
     """Write the articles below SOURCE as a release in PMC's cloud layout at URL.
 
-    SOURCE may hold article folders, oa_package archives, bulk XML tars and publishers' folders, in any mix.
+    SOURCE (any fsspec URL) may hold article folders, oa_package archives, bulk XML tars and publishers' folders, in
+    any mix. Then build from it with BIOMEDICA_SOURCE=URL.
     """
-    from biomedica_assets.sample.packing import run_pack
+    from tqdm import tqdm
 
-    run_pack(source, url, release_date, bucket, echo=click.echo)
+    from biomedica_assets.pmc.keys import BUCKET
+    from biomedica_assets.pmc.pack import pack as pack_release
+
+    release_day = (day or datetime.now(UTC)).date()
+    try:
+        with tqdm(unit="version", desc="packed") as bar:
+            report = pack_release(
+                list(sources),
+                url,
+                release=release_day,
+                bucket=bucket or BUCKET,
+                delete_unlisted=delete_unlisted,
+                progress=lambda _: bar.update(),
+            )
+    except OSError as error:
+        raise click.ClickException(f"{type(error).__name__}: {error}") from error
+    for problem in report.problems:
+        click.echo(f"{problem.file}: {problem.error}: {problem.message}", err=True)
+    click.echo(f"{report.versions} versions, {len(report.problems)} problems, inventory {report.manifest}")
 
 
 @main.command()
