@@ -21,7 +21,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 import fsspec
 
@@ -168,7 +168,7 @@ class Sources:
         """Articles of an archive: one pass for its table of contents, one for the XML, one for each one's media."""
         groups: dict[str, list[str]] = defaultdict(list)  # media by folder
         xmls: dict[str, list[str]] = defaultdict(list)
-        for member, _ in self._members(path, report=True):
+        for member, _ in self._members(path, set()):
             folder, _, name = member.rpartition("/")
             if name.lower().endswith(_XML):
                 xmls[folder].append(member)
@@ -184,11 +184,10 @@ class Sources:
                 groups[owner] += groups[folder]
         wanted = {member for members in xmls.values() for member in members}
         taken: set[str] = set()
-        for member, stream in self._members(path):
+        for member, data in self._members(path, wanted, MAX_XML_BYTES):
             if member not in wanted:
                 continue
             folder = member.rpartition("/")[0]
-            data = stream.read(MAX_XML_BYTES + 1)
             if len(data) > MAX_XML_BYTES:
                 self._problem(f"{path}!{member}", "TooLarge", f"XML of over {MAX_XML_BYTES} bytes")
                 continue
@@ -203,25 +202,29 @@ class Sources:
                     self._problem(f"{path}!{member}", "NotPacked", "none of the XML files beside it names it")
 
     def _member_reader(self, path: str, folder: str, wanted: set[str]) -> Callable[[], Media]:
-        def read() -> Media:
-            start = len(folder) + 1 if folder else 0
-            for member, stream in self._members(path) if wanted else ():
-                if member in wanted:
-                    yield member[start:], stream.read()
+        start = len(folder) + 1 if folder else 0
+        if not wanted:
+            return lambda: iter(())
+        return lambda: ((m[start:], data) for m, data in self._members(path, wanted) if m in wanted)
 
-        return read
+    def _members(self, path: str, wanted: set[str], limit: int = -1) -> Media:
+        """(name, bytes) of regular files of an archive, read as a stream; of others than ``wanted`` only the name.
 
-    def _members(self, path: str, report: bool = False) -> Iterator[tuple[str, IO[bytes]]]:
-        """Regular files of an archive as a stream; where it breaks off, what came before still counts."""
+        At most ``limit`` + 1 bytes of each. Where the archive breaks off, what came before still counts.
+        """
         try:
             with self._fs.open(path, "rb") as raw, tarfile.open(fileobj=raw, mode="r|*") as tar:
                 for member in tar:
-                    stream = tar.extractfile(member) if member.isfile() else None
+                    name = member.name.removeprefix("./")
+                    stream = tar.extractfile(member) if member.isfile() and name in wanted else None
                     if stream is not None:
-                        yield member.name.removeprefix("./"), stream
+                        yield name, stream.read(limit + 1) if limit >= 0 else stream.read()
+                    elif member.isfile():
+                        yield name, b""
         except _BROKEN_ARCHIVE as error:
-            if report:
-                self._problem(path, "UnreadableArchive", f"{type(error).__name__}: {error}")
+            problem = Problem(path[self._skip :], "UnreadableArchive", f"{type(error).__name__}: {error}")
+            if problem not in self.problems:
+                self.problems.append(problem)
 
 
 def names(xml: bytes, path: str) -> bool:

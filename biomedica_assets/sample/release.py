@@ -108,7 +108,7 @@ def _code_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=256)  # a whole release: about 5 MB, and later states redraw nothing
 def _draw(picture: Picture, owner: str) -> Drawn:
     return render(picture, owner)
 
