@@ -185,10 +185,10 @@ def iter_rows(
 
 def _scan(
     files: Files, path: str, columns: Sequence[str] | None, filters: Any, batch: int = 1 << 17
-) -> tuple[ds.Scanner, BinaryIO]:
+) -> tuple[ds.Scanner, pa.NativeFile]:
     schema = table_of(path).arrow
-    source = files.open_seekable(path)
-    fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(source, mode="r"))
+    source = _open(files, path)
+    fragment = ds.ParquetFileFormat().make_fragment(source)
     expression = pq.filters_to_expression(filters) if isinstance(filters, list) else filters
     scanner = fragment.scanner(
         schema=schema,
@@ -199,3 +199,9 @@ def _scan(
         use_threads=False,
     )
     return scanner, source
+
+
+def _open(files: Files, path: str) -> pa.NativeFile:
+    """Local files are Arrow's own business: its reader threads then never need Python, not even while it exits."""
+    local = files.local_path(path)
+    return pa.OSFile(str(local)) if local else pa.PythonFile(files.open_seekable(path), mode="r")
