@@ -167,8 +167,8 @@ def _mix(folder: Path, name: str, which: str, versions: int, runs: int) -> Row:
         count = step("fetched_objects", store, chunk, objects).answer
 
         def whole() -> Used:
-            for name in ("chunks", "tables", "sources", "shards"):
-                shutil.rmtree(store / name)
+            for made in ("chunks", "tables", "sources", "shards"):
+                shutil.rmtree(store / made)
             return step("ingest", store, versions, chunk, environment=environment)
 
         def floor() -> Used:

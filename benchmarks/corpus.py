@@ -35,7 +35,9 @@ def real_articles(corpus: Path) -> Iterator[tuple[int, dict[str, Any], bytes, li
         container, _, member = row["xml_file"].partition("!")
         images: list[Path] = []
         if member:
-            archive = archives.setdefault(container, tarfile.open(corpus / container))
+            if container not in archives:
+                archives[container] = tarfile.open(corpus / container)  # noqa: SIM115 - read to the end of the process
+            archive = archives[container]
             body = archive.extractfile(member)
             assert body is not None
             xml = body.read()
@@ -82,7 +84,7 @@ def write_base(folder: Path, *, with_images: bool = False) -> int:
 
 
 def write_release(base: Path, folder: Path, versions: int) -> int:
-    """The first ``versions`` of the base repeated under new ids: hard links and new metadata; the number of versions."""
+    """The first ``versions`` of the base under new ids: hard links and new metadata; their number."""
     from biomedica_assets.pmc.writer import CloudWriter
 
     writer = CloudWriter(str(folder), date(2026, 11, 20))

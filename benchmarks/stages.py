@@ -1,8 +1,8 @@
 """Where the chunk pass spends its CPU: thread time by stage, from timers around the functions that do the work.
 
 Belongs here: the timers, and which functions make up a stage. A stage's time is its own: what it calls of another
-stage counts there. Threads that wait cost nothing. What the process used beside all stages is the row `rest` (threads of the
-client, imports, the interpreter's switching between threads).
+stage counts there. Threads that wait cost nothing. What the process used beside all stages is the row
+`rest`: imports, the client's own threads, the interpreter's switching between threads.
 """
 
 from __future__ import annotations
