@@ -130,3 +130,24 @@ class Settings(BaseSettings):
     @property
     def rows_per_chunk(self) -> int:
         return self.chunk_size or (SAMPLE_CHUNK_SIZE if self.uses_sample else DEFAULT_CHUNK_SIZE)
+
+
+def to_markdown() -> str:
+    """`docs/settings.md`: every variable, its default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "Made from `biomedica_assets/settings.py` by `python -m biomedica_assets.settings > docs/settings.md`.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default_factory else field.default
+        shown = "" if default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        lines.append(f"| `BIOMEDICA_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(to_markdown(), end="")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+import pyarrow.compute as pc
+
 from biomedica_assets.images import contact_sheet
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import ChunkManifest
@@ -12,6 +14,7 @@ from biomedica_assets.store.shards import read_image
 from biomedica_assets.store.tables import iter_rows, read_table
 
 PICTURES = 8
+LARGEST = 5_000_000  # bytes of an image worth reading for a thumbnail
 ROWS = 8
 
 
@@ -30,8 +33,9 @@ def chunk_preview(files: Files, manifest: ChunkManifest) -> ChunkPreview:
     paths = {name: data_file.path for name, data_file in manifest.tables.items()}
     columns = ["figure_id", "image_id", "shard", "image_offset", "bytes", "md5"]
     images = read_table(files, paths["images"], columns=columns)
+    images = images.filter(pc.less(images["bytes"], LARGEST))
     step = max(1, len(images) // PICTURES)
-    chosen = images.take(list(range(0, len(images), step))[:PICTURES]).to_pylist()
+    chosen = images.to_pylist()[::step][:PICTURES]
     wanted = [image["figure_id"] for image in chosen]
     known = [("figure_id", "in", wanted or [""])]
     labels = {r["figure_id"]: r["label"] for r in iter_rows(files, paths["figures"], filters=known)}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from biomedica_assets import sample
+from biomedica_assets.pmc.file_list import list_chunks
 from biomedica_assets.store.catalogue import read_generation
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import list_releases, read_chunk_manifests
@@ -34,10 +35,9 @@ def test_releases_flow_through_and_a_lost_instance_is_reconciled(tmp_path: Path)
     def finished(release: str):
         """The catalogue's generation, once it holds every chunk of the release."""
         generation = read_generation(store)
-        keys = {c for c in read_chunk_manifests(store) if c.startswith(release)}
-        return (
-            generation and release in generation.releases and keys and keys <= generation.chunks.keys() and generation
-        )
+        if generation is None or release not in generation.releases:
+            return None
+        return generation if {key for key, _ in list_chunks(store, release)} <= generation.chunks.keys() else None
 
     with DagsterDev(tmp_path / "home", environment) as dev:
         for sensor in ("pmc_release", "automation"):
