@@ -189,5 +189,5 @@ class _ChunkWriter:
             self._images[position]["shard"] = own[index].path
         self._write("images", self._images)
         tables = {name: commit_table(files, name, self._chunk, writer.close()) for name, writer in self._tables.items()}
-        earlier = [data_file for path, data_file in sorted(self._earlier.items()) if data_file not in own]
-        return tables, [*own, *earlier]
+        shards = {shard.path: shard for shard in own} | self._earlier
+        return tables, [shards[path] for path in sorted(shards)]

@@ -271,8 +271,10 @@ def write_local_database(files: Files, generation: Generation) -> Path | None:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "catalogue.duckdb"
         with duckdb.connect(str(path)) as connection:
+            connection.execute("BEGIN")  # one write to disk instead of one per view
             for statement in view_statements(files, generation):
                 connection.execute(statement)
+            connection.execute("COMMIT")
         files.put_file(path, "catalogue.duckdb")
     return target
 
