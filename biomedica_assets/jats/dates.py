@@ -55,7 +55,7 @@ def read_date(element: Element) -> tuple[str | None, str | None]:
         return _iso(int(found[1]), found[2] and int(found[2]), found[3] and int(found[3])) if found else (None, None)
     month, day = _month(parts.get("month")), _number(parts.get("day"), 31)
     if month is None and iso and iso[2] and int(iso[1]) == year:
-        month, day = int(iso[2]), iso[3] and int(iso[3])
+        month, day = int(iso[2]), int(iso[3] or 0)
     if month is None:
         return f"{year:04d}", (None if parts.get("season") or parts.get("month") else "year")
     return _iso(year, month, day)

@@ -9,7 +9,7 @@ for itself are not expanded either (billion laughs); names of the HTML and MathM
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html.entities import html5
 from typing import Any
@@ -24,7 +24,7 @@ XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
-class NotAnArticle(ValueError):
+class NotAnArticle(ValueError):  # noqa: N818
     """The bytes hold no JATS article: another kind of XML, an error page, an empty file."""
 
 
@@ -120,10 +120,8 @@ def _parse(data: bytes, problems: list[tuple[str, str]]) -> Element:
         except etree.XMLSyntaxError as error:
             first = str(error)
     root = None
-    try:
+    with suppress(etree.XMLSyntaxError):
         root = etree.fromstring(repaired, etree.XMLParser(recover=True, **_OPTIONS))
-    except etree.XMLSyntaxError:
-        pass
     if root is None:
         raise MalformedXML(f"nothing could be recovered; a strict parser says: {first}")
     problems.append(("MalformedXML", f"recovered in part; a strict parser says: {first}"))
@@ -195,8 +193,3 @@ def _strip_namespace(article: Element) -> None:
         skip = len(namespace) + 1
         for element in list(article.iter(namespace + "}*")):
             element.tag = element.tag[skip:]
-
-
-def iter_local(element: Element, name: str) -> Iterator[Element]:
-    """Descendants of a local name, in document order."""
-    return element.iter(name, "{*}" + name)  # type: ignore[no-any-return]

@@ -163,10 +163,14 @@ def _collect(children: Iterable[Element], holder: Holder) -> None:
             holder.permissions.append(child)
         elif tag in _DEFERRED:
             holder.deferred.append(child)
-        elif tag in _WRAPPERS or tag == "statement":
-            if _has_own_text(child):
+        elif tag in _WRAPPERS:
+            if tag not in ("sec", "statement") and _has_own_text(child):
                 holder.legends.append(child)
-            _collect(child, holder)
+                legends = list(holder.legends)
+                _collect(child, holder)
+                holder.legends = legends
+            else:
+                _collect(child, holder)
 
 
 def _has_own_text(element: Element) -> bool:
@@ -175,9 +179,8 @@ def _has_own_text(element: Element) -> bool:
     for child in element:
         if child.tail and child.tail.strip():
             return True
-        if child.tag not in _DEFERRED and child.tag not in ("graphic", "media", "alternatives", "label", "caption"):
-            if _has_own_text(child):
-                return True
+        if child.tag not in _DEFERRED and child.tag not in HOLDER_PARTS and _has_own_text(child):
+            return True
     return False
 
 

@@ -177,7 +177,7 @@ def _article_meta(walk: Walk, meta: Element, row: Row, permissions: list[Element
                 walk.dispatch(bio)
         elif tag == "author-notes":
             walk.within(child, kind="footnote")
-        elif tag == "custom-meta-group" or tag == "custom-meta-wrap":
+        elif tag in ("custom-meta-group", "custom-meta-wrap"):
             _custom_meta(walk, child, row)
         elif tag == "supplementary-material":
             walk.dispatch(child)

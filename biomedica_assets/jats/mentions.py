@@ -35,6 +35,7 @@ def resolve(walk: Walk) -> tuple[list[Row], list[Row]]:
             _linked(walk, block, found, citations)
         named = finder.find(block, found)
         if named:
+            found = _adopt(found, named, block.text)
             found = sorted([*found, *named], key=lambda m: (m.start, m.expanded))
         if not found and not block.always:
             continue
@@ -70,6 +71,24 @@ def resolve(walk: Walk) -> tuple[list[Row], list[Row]]:
     return paragraphs, mentions
 
 
+def _adopt(found: list[Mention], named: list[Mention], text: str) -> list[Mention]:
+    """Links without words of their own ("Fig. 3<xref rid='f3'/>") take over the name that stands beside them.
+
+    A name right before a link to the same figure ("Fig. 1 <xref>A, B</xref>") belongs to that link.
+    """
+    kept: list[Mention] = []
+    for mention in found:
+        beside = [n for n in named if n.figure_id == mention.figure_id and n.start <= mention.start <= n.end + 2]
+        if beside and mention.end - mention.start <= 1:
+            beside[0].kind, beside[0].rid = "xref", mention.rid
+            continue
+        if beside and not any(c.isdigit() for c in text[mention.start : mention.end]):
+            named.remove(beside[0])
+            mention.start = beside[0].start
+        kept.append(mention)
+    return kept
+
+
 # ---- links -----------------------------------------------------------------------------------------------------
 
 
@@ -97,6 +116,7 @@ def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[R
         if last is not None:
             mentions.extend(_between_links(walk, block.text, last, link, found))
         mentions.extend(found)
+        mentions.extend(_range_behind(walk, block.text, found[-1], limit))
         last = found[-1] if len(found) == 1 else max(found, key=lambda m: (not m.expanded, _order(walk, m.figure_id)))
 
 
@@ -205,6 +225,23 @@ def _between_links(walk: Walk, text: str, first: Mention, link: Link, found: lis
     )
     ends = (first.figure_id, second.figure_id)
     return [Mention(figure_id, first.start, end, [], True) for figure_id in between if figure_id not in ends]
+
+
+_RANGE_BEHIND = re.compile(rf"\s*[{DASHES}]\s*(?P<number>\d{{1,3}})(?![\d.]*\d|[{DASHES}]|%)")
+
+
+def _range_behind(walk: Walk, text: str, first: Mention, limit: int) -> Iterator[Mention]:
+    """A range whose end has no link: "Figs <xref>1</xref>-3"."""
+    match = _RANGE_BEHIND.match(text, first.end, limit)
+    if not match or first.panels or first.figure_id not in walk.figure_labels:
+        return
+    scope, label = walk.figure_labels[first.figure_id]
+    last, index = int(match["number"]), walk.labels[scope]
+    figure = index.find(label.series, last)
+    if figure and text[first.end - 1 : first.end].isdigit() and label.last < last <= label.last + 50:
+        for figure_id in index.between(label.series, (label.last, "~"), (last, "")):
+            yield Mention(figure_id, first.start, match.end(), [], True)
+        yield Mention(figure, match.start("number"), match.end(), [], False, "text")
 
 
 def _panel_range(first: Mention, second: Mention, end: int) -> list[Mention]:

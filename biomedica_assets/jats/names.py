@@ -21,16 +21,22 @@ _NAME_LIST = re.compile(r"\.?\s*(?=[A-Z]{0,3}\d)")
 _NEXT = re.compile(
     rf"\s*(?P<sign>[{DASHES}]|,\s*(?:and\b)?|&|and\b|or\b|to\b|e\b|y\b|et\b|und\b|/)\s*(?:[Ff]igs?\.?\s*)?(?=[A-Z]{{0,3}}\d)"
 )
+_NAME = r"[A-Z][\w’'-]+"
 _ELSEWHERE_AFTER = re.compile(
-    r"\s*,?\s*(?:\(?(?:of|in|from|by)\s+(?:the\s+)?(?:refs?\b|reference|\[|\(|\d|[A-Z][\w’'-]+\s+(?:et\b|and\b|&|\()|"
-    r"supplement|additional|supporting|appendix|previous|that\s+(?:paper|article|study)|their|our\s+previous|\Z)"
-    r"|\(?(?:Supplement|Additional)|\s*in\s*$)",
+    rf"\s*[,;]?\s*(?:and\s+(?:Table|Fig\w*)\.?\s+\w+\s*)?(?:"
+    rf"\(?(?:of|in|from|by)\s+(?:the\s+)?(?:refs?\b|reference|\[|\(|\d|{_NAME}\s+(?:et\b|and\b|&|\()|"
+    rf"{_NAME}(?:\s+[A-Z]\.)*,?\s*\(?\d{{4}}|supplement|additional|supporting|appendix|previous|original|published|"
+    rf"cited|that\s+(?:paper|article|study)|their|our\s+previous|\Z)"
+    rf"|\(?(?:Supplement|Additional)|{_NAME}\s+et\s+al)"
 )
+"""What follows a figure of another publication, or of a supplement: "of [12]", "in Lin et al.", "; Lin et al."."""
 _ELSEWHERE_BEFORE = re.compile(
-    r"(?:suppl\w*\.?|supporting(?: information)?|extended[- ]data|additional(?: file \d+)?|online|appendix(?: \w)?|"
-    r"web|response|reviewers?|their|his|her|ref\.? ?\d*|et al\.?,?(?: \(?\d{4}[a-z]?\)?)?,?)[\s:,]*\(?$",
+    r"(?:(?:supp\w*|supporting|additional)\.?(?:\s+(?!and\b|in\b|to\b)\w+){0,2}|extended[- ]data|online|"
+    r"appendix(?: \w)?|web|responses?|reviewers?|their|his|her|ref\.? ?\d*|et al\.?,?(?: \(?\d{4}[a-z]?\)?)?,?|"
+    r"(?:plate|pl\.|tab\.|t\.|p\.|pp\.)\s*[\w–-]+,?)[\s:.,;]*\(?$",
     re.IGNORECASE,
 )
+"""What precedes one: "Supplementary", "Additional file 1:", "their", "plate 4,"."""
 
 
 class NameFinder:
@@ -67,7 +73,8 @@ class NameFinder:
         for link in block.links:
             if link[0] <= start < link[1]:
                 return []
-            if link[0] >= start:
+            # An empty link, or one around a dash, is no obstacle.
+            if link[0] >= start and any(map(str.isalnum, text[link[0] : link[1]])):
                 limit = link[0]
                 break
         return self._named(block, word, limit) if limit >= word.end() else []
@@ -81,6 +88,8 @@ class NameFinder:
         position, sign = gap.end(), ""
         while match := NUMBER.match(text, position, limit):
             panels = panels_behind(text, match.end(), limit)
+            if panels and panels.letters == ["S"]:
+                return []  # "Fig. 4S": the fourth of a supplement
             end = panels.end if panels else match.end()
             prefix = (match["prefix"] or "").rstrip(".")
             item = Item(prefix, int(match["number"]), match.start(), end, panels.letters if panels else [])

@@ -122,7 +122,7 @@ def _is_upper(text: str, end: int) -> bool:
 
 
 def _ascending(letters: str) -> bool:
-    return all(a < b for a, b in zip(letters, letters[1:], strict=False))
+    return list(letters) == sorted(set(letters))
 
 
 _RANGE_SIGN = re.compile(rf"\s*\)?\s*(?:{_DASH}|to|through)\s*(?:panels?\s*)?\(?\s*$")

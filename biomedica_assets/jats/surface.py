@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from biomedica_assets.jats.labels import DASHES
@@ -61,7 +62,7 @@ class Surface(NamedTuple):
 
     def pairs(self) -> Iterator[tuple[Item, Item, str]]:
         """Neighbouring numbers written as a range or a list, with which it is."""
-        for a, b in zip(self.items, self.items[1:], strict=False):
+        for a, b in pairwise(self.items):
             gap = self.text[a.end : b.start]
             if _RANGE.fullmatch(gap):
                 if b.number - a.number <= 50:

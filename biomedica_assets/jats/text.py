@@ -117,8 +117,6 @@ class Inline:
         del self.parts[mark[0] :], self.links[mark[1] :], self.spans[mark[2] :], self.formulas[mark[3] :]
 
 
-
-
 def collapse(raw: str) -> str:
     """Every run of white space as one ordinary space, none at the ends.
 

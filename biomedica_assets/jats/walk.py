@@ -207,6 +207,14 @@ def _title(walk: Walk, element: Element) -> str:
     return walk.text_block(element, "title", always=False)
 
 
+def _title_only(walk: Walk, element: Element) -> None:
+    walk.text_block(element, "title", always=False)
+
+
+def _preformatted(walk: Walk, element: Element) -> None:
+    walk.text_block(element, "other", always=False)
+
+
 def _paragraph(walk: Walk, element: Element) -> None:
     walk.paragraph(element)
 
@@ -427,7 +435,7 @@ _COUNT_REFERENCES = etree.XPath("count(.//ref)")
 
 def _references(walk: Walk, element: Element) -> None:
     """Counted only, but for the rare figure, or link in a note, inside a reference list."""
-    walk.n_references += int(_COUNT_REFERENCES(element))
+    walk.n_references += int(float(_COUNT_REFERENCES(element)))  # type: ignore[arg-type]
     if next(element.iter("xref", "fig", "p"), None) is not None:
         for child in element:
             if child.tag not in ("ref", "ref-list"):
@@ -487,18 +495,18 @@ HANDLERS: dict[Any, Callable[[Walk, Element], None]] = {
     "glossary": _section,
     "fn-group": _section,
     "statement": _section,
-    "title": lambda walk, element: None if _title(walk, element) is None else None,
+    "title": _title_only,
     "p": _paragraph,
     "list": _list,
     "list-item": _list_item,
     "def-list": _list,
     "def-item": _definition,
     "fn": _footnote,
-    "disp-quote": lambda walk, element: walk.children(element),
+    "disp-quote": Walk.children,
     "speech": _speech,
     "verse-group": _verse,
-    "preformat": lambda walk, element: None if walk.text_block(element, "other", always=False) else None,
-    "code": lambda walk, element: None if walk.text_block(element, "other", always=False) else None,
+    "preformat": _preformatted,
+    "code": _preformatted,
     "fig": _figure,
     "fig-group": _figure_group,
     "chem-struct-wrap": _holder("chemical"),
