@@ -113,11 +113,27 @@ def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[R
             continue
         limit = links[position + 1][0] if position + 1 < len(links) else len(block.text)
         found = _mentions_of_link(walk, block.text, link, known, max(limit, end))
+        if end - start <= 1 and last is not None:
+            _hidden_member(block.text, last, found[0])
         if last is not None:
             mentions.extend(_between_links(walk, block.text, last, link, found))
         mentions.extend(found)
         mentions.extend(_range_behind(walk, block.text, found[-1], limit))
         last = found[-1] if len(found) == 1 else max(found, key=lambda m: (not m.expanded, _order(walk, m.figure_id)))
+
+
+_HIDDEN_BEFORE = re.compile(rf"\s*[{DASHES}]?\s*")
+_HIDDEN_BEHIND = re.compile(rf"\s*[{DASHES}]?\s*[A-Z]{{0,2}}\d{{1,3}}(?!\d)")
+
+
+def _hidden_member(text: str, first: Mention, member: Mention) -> None:
+    """A link without words inside a range ("<xref>3</xref>–<xref rid='f4'/>5") is one of its hidden members."""
+    behind = _HIDDEN_BEHIND.match(text, member.end)
+    if behind is None:
+        return
+    gap = text[first.end : behind.end()]
+    if _HIDDEN_BEFORE.fullmatch(text, first.end, member.start) and any(c in DASHES for c in gap):
+        member.start, member.end, member.expanded = first.start, behind.end(), True
 
 
 def _order(walk: Walk, figure_id: str) -> tuple[int, str]:

@@ -83,7 +83,9 @@ def _bracketed(text: str, _: list[Span]) -> list[Marker]:
     return [
         (m.start(), m.end(), panels)
         for m in _BRACKETED.finditer(text)
-        if (panels := _panels(m[1])) and not _CLOSES.match(text, m.end()) and _may_open(text, m.start(), panels)
+        if (panels := _panels(m[1]))
+        and not _CLOSES.match(text, m.end())
+        and _may_open(text, m.start(), m.end(), panels)
     ]
 
 
@@ -104,8 +106,9 @@ def _bold_markers(text: str, spans: list[Span]) -> list[Marker]:
         if not panels:
             continue
         bracketed = text[start] in "(["
-        if start and text[start - 1] in "([":
-            bracketed, start = True, start - 1
+        before = text[max(0, start - 2) : start].rstrip(" ")
+        if before.endswith(("(", "[")):
+            bracketed, start = True, text.rindex(before[-1], 0, start)
             close = _TO_BRACKET.match(text, end)
             if close:
                 panels, end = _panels(text[start + 1 : close.end() - 1].strip()) or panels, close.end()
@@ -116,7 +119,7 @@ def _bold_markers(text: str, spans: list[Span]) -> list[Marker]:
             sign = "–" if joint["range"] else ","
             panels = _panels(f"{','.join(found[-1][2])} {sign} {panels[0]}") or panels
             start = found.pop()[0]
-        elif (bracketed and _CLOSES.match(text, end)) or not _may_open(text, start, panels):
+        elif (bracketed and _CLOSES.match(text, end)) or not _may_open(text, start, end, panels):
             continue
         found.append((start, end, panels))
     return found
@@ -126,9 +129,16 @@ _TO_BRACKET = re.compile(r"[^)\]]{0,24}[)\]]")
 _JOINED = re.compile(rf"[A-Za-z,]?\s*(?:(?P<range>{_DASH})|,|&|and)?\s*")
 
 
-def _may_open(text: str, start: int, panels: tuple[str, ...]) -> bool:
-    """True when a new part may begin here; in front of the first panel any words may stand ("showing (A) ...")."""
-    return panels[0][0] == "A" or bool(_OPENS_BEFORE.search(text, max(0, start - 12), start))
+def _may_open(text: str, start: int, end: int, panels: tuple[str, ...]) -> bool:
+    """True when a new part may begin here: behind a stop, or before a capital; the first one, behind any words."""
+    return (
+        panels[0][0] == "A"
+        or bool(_OPENS_BEFORE.search(text, max(0, start - 12), start))
+        or bool(_CAPITAL.match(text, end))
+    )
+
+
+_CAPITAL = re.compile(r"\s*[A-Z][a-z]{2}")
 
 
 @lru_cache(maxsize=4096)
