@@ -73,16 +73,16 @@ class _Packer:
     writer: CloudWriter
     problems: list[Problem] = field(default_factory=list)
     written: dict[str, tuple[str, int]] = field(default_factory=dict)
+    progress: Callable[[str], None] | None = None
 
-    def add(self, found: Found) -> str | None:
-        """Write what one XML file holds; the id of the last version written."""
-        article_id = None
+    def add(self, found: Found) -> None:
+        """Write what one XML file holds."""
         try:
             described = list(describe(found.xml))
         except jats.NotAnArticle as error:
             self.problems.append(Problem(found.name, type(error).__name__, str(error)))
             if b"<article" not in found.xml:
-                return None
+                return
             described = [_unreadable(found.xml)]
         for one in described:
             fields = dict(one.fields)
@@ -95,8 +95,8 @@ class _Packer:
             if self._wins(found, one.article_id):
                 media = self._media(found, one, several=len(described) > 1)
                 self.writer.add(one.article_id, fields | overrides, one.xml, one.text, media)
-                article_id = one.article_id
-        return article_id
+                if self.progress:
+                    self.progress(one.article_id)
 
     def _wins(self, found: Found, article_id: str) -> bool:
         """Whether this source of an id is packed; the other one is reported."""
@@ -135,7 +135,6 @@ def pack(
     bucket: str = keys.BUCKET,
     rows_per_shard: int = 1_000_000,
     delete_unlisted: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PackReport:
     """Write the articles found below ``source`` as the release of a date at ``url``.
@@ -146,21 +145,19 @@ def pack(
 
     Args:
         source: fsspec URLs: folders (searched recursively), archives or XML files.
-        url: fsspec URL of the root of the release.
+        url: root of the release: any URL that `store.files.Files` can write.
         release: date of the inventory, and LastModified of what changed.
         progress: called with the id of every version written.
 
     Raises:
         FileNotFoundError: a source does not exist.
     """
-    writer = CloudWriter(url, release, bucket, rows_per_shard, storage_options)
-    packer = _Packer(writer)
+    writer = CloudWriter(url, release, bucket, rows_per_shard)
+    packer = _Packer(writer, progress=progress)
     for one in [source] if isinstance(source, str) else source:
         sources = Sources(one)
         for found in sources:
-            article_id = packer.add(found)
-            if progress and article_id:
-                progress(article_id)
+            packer.add(found)
         packer.problems += sources.problems
     if delete_unlisted:
         writer.remove_unlisted()

@@ -16,14 +16,13 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-import fsspec
-
 from biomedica_assets.pmc import keys
+from biomedica_assets.store.files import Files
 
 INVENTORY = "inventory-reports/pmc-oa-opendata/metadata"
 """Where inventories lie below the root of a release. PMC's own path, also when the bucket has another name."""
@@ -75,33 +74,28 @@ class Counts:
 
 @dataclass
 class CloudWriter:
-    """A release in the cloud layout below an fsspec URL, one inventory per release date.
+    """A release in the cloud layout below a root, one inventory per release date.
 
     Call `add` once per article version, then `finish` once: the inventory is written last, and its manifest last of
     all, so a reader never meets a release that is half there. A second release goes to the same URL with a later
     date: objects are replaced in place where bytes differ, versions not added again are left out of the inventory.
 
     Args:
-        url: fsspec URL of the root of the release.
+        url: root of the release: any URL that `store.files.Files` can write.
         release: date of the release; the inventory is written under ``<release>T01-00Z/``.
         bucket: bucket named in object URLs and inventory rows.
         rows_per_shard: rows of one inventory shard.
-        storage_options: handed to fsspec.
     """
 
     url: str
     release: date
     bucket: str = keys.BUCKET
     rows_per_shard: int = 1_000_000
-    storage_options: Mapping[str, Any] | None = None
     counts: Counts = field(default_factory=Counts, init=False)
 
     def __post_init__(self) -> None:
-        self.fs, root = fsspec.core.url_to_fs(self.url, **(self.storage_options or {}))
-        if "file" in _protocols(self.fs):
-            self.fs.auto_mkdir = True
-        self.root = root.rstrip("/")
-        self._before = read_inventory(self.fs, self.root, before=self.release)
+        self.files = Files(self.url)
+        self._before = read_inventory(self.files, before=self.release)
         self._listed: dict[str, str] = {}
 
     def add(
@@ -154,7 +148,7 @@ class CloudWriter:
         data = json.dumps(record, ensure_ascii=False).encode()
         copy, key = f"{article_id}/{article_id}.json", keys.metadata_key(article_id)
         for gone in sorted(set(extra) - {copy}):
-            self.fs.rm_file(f"{self.root}/{gone}")
+            self.files.remove(gone)
             self.counts += Counts(removed=1)
         for name in (copy, key):
             if self._read(name) == data:
@@ -173,9 +167,9 @@ class CloudWriter:
             if not keys.METADATA_KEY.fullmatch(key):
                 continue
             article_id = key.removeprefix("metadata/").removesuffix(".json")
-            for name in [*self._sizes(article_id), key]:
-                if self.fs.exists(f"{self.root}/{name}"):
-                    self.fs.rm_file(f"{self.root}/{name}")
+            for name in sorted({*self._sizes(article_id), key}):
+                if self.files.exists(name):
+                    self.files.remove(name)
                     self.counts += Counts(removed=1)
 
     def finish(self) -> str:
@@ -214,12 +208,7 @@ class CloudWriter:
 
     def _sizes(self, article_id: str) -> dict[str, int]:
         """Size of every object below the version's prefix, by key."""
-        path = f"{self.root}/{article_id}"
-        try:
-            found = self.fs.find(path, detail=True)
-        except FileNotFoundError:
-            return {}
-        return {f"{article_id}{name[len(path) :]}": int(info["size"]) for name, info in _under(found, path)}
+        return dict(self.files.list(article_id))
 
     def _known_md5(self, article_id: str) -> dict[str, str | None]:
         """MD5 of the version's objects by key, as its present metadata JSON states them."""
@@ -230,39 +219,26 @@ class CloudWriter:
 
     def _read(self, key: str) -> bytes | None:
         try:
-            return self.fs.cat_file(f"{self.root}/{key}")
+            return self.files.read(key)
         except FileNotFoundError:
             return None
 
     def _write(self, key: str, data: bytes) -> None:
-        self.fs.pipe_file(f"{self.root}/{key}", data)
+        self.files.write(key, data)
         self.counts += Counts(objects=1, bytes=len(data))
 
 
-def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-
-
-def _under(found: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    """Entries of a listing with the path's own spelling (some file systems drop or add a leading slash)."""
-    for name, info in found.items():
-        yield path + name[name.index(path.lstrip("/")) + len(path.lstrip("/")) :], info
-
-
-def read_inventory(fs: fsspec.AbstractFileSystem, root: str, before: date | None = None) -> dict[str, tuple[str, str]]:
-    """(ETag, LastModified) by key of the newest inventory below ``root``, only of dates before ``before`` if given.
+def read_inventory(files: Files, before: date | None = None) -> dict[str, tuple[str, str]]:
+    """(ETag, LastModified) by key of the newest inventory of a release, only of dates before ``before`` if given.
 
     For the small releases that are packed here; the reader of the live service streams and diffs instead.
     """
-    try:
-        folders = sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(f"{root}/{INVENTORY}", detail=False))
-    except FileNotFoundError:
-        return {}
+    folders = files.folders(INVENTORY)
     dated = [name for name in folders if name[:1].isdigit() and (before is None or name[:10] < before.isoformat())]
     for name in reversed(dated):
-        if fs.exists(f"{root}/{INVENTORY}/{name}/manifest.json"):
-            manifest = json.loads(fs.cat_file(f"{root}/{INVENTORY}/{name}/manifest.json"))
-            rows = (row for shard in manifest["files"] for row in _read_csv_gz(fs.cat_file(f"{root}/{shard['key']}")))
+        if files.exists(f"{INVENTORY}/{name}/manifest.json"):
+            manifest = json.loads(files.read(f"{INVENTORY}/{name}/manifest.json"))
+            rows = (row for shard in manifest["files"] for row in _read_csv_gz(files.read(shard["key"])))
             return {key: (etag, modified) for _, key, modified, etag in rows}
     return {}
 
@@ -305,16 +281,14 @@ def package_path(pmcid: int) -> str:
     return f"oa_package/{digest[:2]}/{digest[2:4]}/PMC{pmcid}.tar.gz"
 
 
-def pack_packages(url: str, packages: Iterable[Package], storage_options: Mapping[str, Any] | None = None) -> Counts:
+def pack_packages(url: str, packages: Iterable[Package]) -> Counts:
     """Write packages and, last, the ``oa_file_list.csv`` that lists them (in order of PMCID)."""
-    fs, root = fsspec.core.url_to_fs(url, **(storage_options or {}))
-    if "file" in _protocols(fs):
-        fs.auto_mkdir = True
+    files = Files(url)
     counts, rows = Counts(), []
     for package in packages:
         data = _targz(package)
         path = package_path(package.pmcid)
-        fs.pipe_file(f"{root}/{path}", data)
+        files.write(path, data)
         counts += Counts(objects=1, bytes=len(data))
         updated = f"{package.updated:%Y-%m-%d %H:%M:%S}"
         pmid = "" if package.pmid is None else str(package.pmid)
@@ -324,7 +298,7 @@ def pack_packages(url: str, packages: Iterable[Package], storage_options: Mappin
     writer.writerow(FILE_LIST_HEADER)
     writer.writerows(row[1:] for row in sorted(rows))
     data = text.getvalue().encode()
-    fs.pipe_file(f"{root}/oa_file_list.csv", data)
+    files.write("oa_file_list.csv", data)
     return counts + Counts(objects=1, bytes=len(data))
 
 

@@ -5,7 +5,19 @@ this code (and of the versions of numpy and Pillow). Here belongs what the sampl
 themselves are written by `biomedica_assets.pmc.writer`.
 """
 
+from biomedica_assets.sample.articles import shapes
 from biomedica_assets.sample.model import Article, Figure, Mention
 from biomedica_assets.sample.release import RELEASES, ensure, expected, truth, write_packages, write_release
 
-__all__ = ["RELEASES", "Article", "Figure", "Mention", "ensure", "expected", "truth", "write_packages", "write_release"]
+__all__ = [
+    "RELEASES",
+    "Article",
+    "Figure",
+    "Mention",
+    "ensure",
+    "expected",
+    "shapes",
+    "truth",
+    "write_packages",
+    "write_release",
+]

@@ -11,7 +11,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import fsspec
 from lxml import etree
 
 from biomedica_assets.pmc.keys import format_object_url
@@ -21,6 +20,7 @@ from biomedica_assets.sample.markup import JOURNALS, build
 from biomedica_assets.sample.model import Article
 from biomedica_assets.sample.pictures import Drawn, Picture, render, thumbnail
 from biomedica_assets.sample.supplements import pdf, supplement
+from biomedica_assets.store.files import Files
 
 RELEASES = {1: date(2026, 11, 18), 2: date(2026, 11, 19), 3: date(2026, 11, 20)}
 """Date of each state of the release."""
@@ -30,12 +30,12 @@ MARKER = ".sample-{layout}-{number}"
 """Written last, below the root: this state is complete. It holds a digest of the code that wrote it."""
 
 
-def write_release(url: str, number: int = 1, storage_options: dict[str, Any] | None = None) -> Counts:
+def write_release(url: str, number: int = 1) -> Counts:
     """Write state ``number`` of the sample in the cloud layout; inventories of earlier states are kept.
 
     Objects are replaced in place where their bytes differ; objects of removed versions are deleted.
     """
-    writer = CloudWriter(url, RELEASES[number], rows_per_shard=40, storage_options=storage_options)
+    writer = CloudWriter(url, RELEASES[number], rows_per_shard=40)
     for article in release_articles(number):
         fields = _json_fields(article)
         if article.absent:
@@ -50,26 +50,26 @@ def write_release(url: str, number: int = 1, storage_options: dict[str, Any] | N
     return writer.counts
 
 
-def write_packages(url: str, number: int = 1, storage_options: dict[str, Any] | None = None) -> Counts:
+def write_packages(url: str, number: int = 1) -> Counts:
     """Write state ``number`` of the sample in the package layout: one package per PMCID that has one version to show.
 
     Of several versions of a PMCID the highest is packed, as the old service had no versions. Author manuscripts
     without a Creative Commons licence were never in packages.
     """
     newest = {a.pmcid: a for a in release_articles(number) if not a.absent and a.licence != "TDM"}
-    return pack_packages(url, (_package(a, number) for a in newest.values()), storage_options)
+    return pack_packages(url, (_package(a, number) for a in newest.values()))
 
 
-def ensure(url: str, number: int = 1, layout: str = "cloud", storage_options: dict[str, Any] | None = None) -> bool:
+def ensure(url: str, number: int = 1, layout: str = "cloud") -> bool:
     """Write the sample unless this state is already complete at ``url``; true when something was written.
 
     In the cloud layout the states before ``number`` are written first, so that a later one is a true successor.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {LAYOUTS}, not {layout!r}")
-    fs, root = fsspec.core.url_to_fs(url, **(storage_options or {}))
-    markers = {n: f"{root}/{MARKER.format(layout=layout, number=n)}" for n in RELEASES}
-    written = {n: fs.cat_file(path) for n, path in markers.items() if fs.exists(path)}
+    files = Files(url)
+    markers = {n: MARKER.format(layout=layout, number=n) for n in RELEASES}
+    written = {n: files.read(path) for n, path in markers.items() if files.exists(path)}
     states = [number]
     if layout == "cloud":
         stale = any(content != _marker(n) for n, content in written.items())
@@ -77,8 +77,8 @@ def ensure(url: str, number: int = 1, layout: str = "cloud", storage_options: di
         written = {} if stale else written  # every state rests on the one before it
     todo = [n for n in states if written.get(n) != _marker(n)]
     for state in todo:
-        (write_release if layout == "cloud" else write_packages)(url, state, storage_options)
-        fs.pipe_file(markers[state], _marker(state))
+        (write_release if layout == "cloud" else write_packages)(url, state)
+        files.write(markers[state], _marker(state))
     return bool(todo)
 
 

@@ -21,8 +21,8 @@ RENDITIONS = Article(
               + graphic("bas-000024-g002.jpg", 'specific-use="web"') + "</alternatives>")
         + fig("F3", "Figure 3", "<p>Colour on line, grey in print.</p>",
               "<alternatives>"
-              + graphic("BAS_A_000024_F0003_PB.jpg", 'content-type="black-white"')
-              + graphic("BAS_A_000024_F0003_OC.jpg", 'content-type="color"')
+              + graphic("BAS_A_000024_F0003_PB.jpg", 'specific-use="print-only" content-type="black-white"')
+              + graphic("BAS_A_000024_F0003_OC.jpg", 'specific-use="web-only" content-type="color"')
               + "</alternatives>")
         + fig("F4", "Figure 4", "<p>A figure with a thumbnail.</p>",
               "<alternatives>" + graphic("bas-000024-g004.jpg")
@@ -31,7 +31,7 @@ RENDITIONS = Article(
     pictures=(
         picture("bas-000024-g001a.jpg", "electron", size=SMALL), picture("bas-000024-g001b.jpg", "bar_plot", size=SMALL),
         picture("bas-000024-g002.tif", "bone_xray", size=SMALL, seed="f2"), picture("bas-000024-g002.jpg", "bone_xray", size=(480, 360), seed="f2"),
-        picture("BAS_A_000024_F0003_PB.jpg", "ct", size=SMALL, seed="f3"), picture("BAS_A_000024_F0003_OC.jpg", "ct", size=(480, 360), seed="f3"),
+        picture("BAS_A_000024_F0003_PB.jpg", "histology", size=(480, 360), seed="f3", grey=True), picture("BAS_A_000024_F0003_OC.jpg", "histology", size=(480, 360), seed="f3"),
         picture("bas-000024-g004.jpg", "line_plot", seed="f4"), picture("bas-000024-g004.gif", "line_plot", seed="f4", scale=0.16),
     ),
     figures=(

@@ -93,7 +93,7 @@ CC0 = plain(90_000_036, "infect", "Genomes of an imagined outbreak", [Fig("tree"
 BY_ND = plain(90_000_037, "derm", "A surgeon's atlas of small flaps", [Fig("surgery"), Fig("skin_lesion specimen", "ab", style="(a)", cite=4)],
               form="case", journal=2, date=(2019, 2, 18), licence="CC BY-ND", shapes=("cc_by_nd",))  # fmt: skip
 NO_LICENCE = plain(90_000_038, "neuro", "An older report without a licence", [Fig("mri")], journal=3, date=(2001, 8, 1), licence=None,
-                   flavour="nlm23", outcome="gated:licence", shapes=("no_cc_licence",))  # fmt: skip
+                   flavour="nlm23", shapes=("no_cc_licence",))  # fmt: skip
 
 MANUSCRIPT = plain(
     90_000_039, "onco", "Stromal signals before resection", [Fig("survival_plot"), Fig("heat_map")], journal=5,
@@ -106,7 +106,7 @@ PUBLISHED = plain(
 )  # fmt: skip
 TDM = replace(
     plain(90_000_040, "neuro", "Lesion volume in a national cohort", [Fig("mri line_plot", "AB", cite=2)], journal=1,
-          date=(2023, 9, 30), manuscript=True, licence="TDM", open_access=False, outcome="gated:not_open_access",
+          date=(2023, 9, 30), manuscript=True, licence="TDM", open_access=False, outcome="gated:tdm",
           shapes=("tdm_manuscript",)),
     pictures=(),
 )  # fmt: skip

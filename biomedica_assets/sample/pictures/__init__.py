@@ -44,6 +44,7 @@ class Picture:
         seed: pictures with the same seed, kinds and size have the same pixels; "" means the article and name.
         scale: the finished picture is resized by this factor (a near duplicate of the one at 1.0).
         inset: drawing shown small in the corner of the first panel.
+        grey: stored with one channel.
         letter_style: "plain" (bold look on white margin), "inside" (over the picture, in a corner) or "(a)".
     """
 
@@ -56,6 +57,7 @@ class Picture:
     scale: float = 1.0
     inset: str = ""
     letter_style: str = "plain"
+    grey: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def render(picture: Picture, owner: str) -> Drawn:
         image = image.resize(size, Image.Resampling.LANCZOS)
         for panel in panels:
             panel["box"] = [round(v * picture.scale) for v in panel["box"]]
+    if picture.grey:
+        image = image.convert("L")
     modalities = sorted({panel["modality"] for panel in panels})
     truth = {
         "file_name": picture.name,
