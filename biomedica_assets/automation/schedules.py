@@ -40,7 +40,12 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         ranges = ranges_to_launch(context.instance, biomedica.open(), log=context.log.warning)
         if isinstance(ranges, str):
             return dg.SkipReason(ranges)
-        return [dg.RunRequest(tags={RANGE_START: keys[0], RANGE_END: keys[-1]}) for keys in ranges]
+        # Dagster never launches a run key twice: the tick's time lets a later tick launch the same range again.
+        tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+        return [
+            dg.RunRequest(run_key=f"{keys[0]}..{keys[-1]}@{tick}", tags={RANGE_START: keys[0], RANGE_END: keys[-1]})
+            for keys in ranges
+        ]
 
     return [
         partition_backfill,

@@ -115,6 +115,11 @@ class DagsterDev:
         reply = self.query(mutation, s={**SELECTOR, "scheduleName": name})["startSchedule"]["__typename"]
         assert reply == "ScheduleStateResult"
 
+    def launch_job(self, name: str) -> None:
+        mutation = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"""
+        params = {"selector": {**SELECTOR, "jobName": name}, "runConfigData": {}, "mode": "default"}
+        assert self.query(mutation, p=params)["launchRun"]["__typename"] == "LaunchRunSuccess"
+
     def runs(self) -> list[dict[str, Any]]:
         """All runs, newest first: runId, status, jobName, tags as a dict."""
         query = """{ runsOrError { ... on Runs { results { runId status jobName tags { key value } } } } }"""

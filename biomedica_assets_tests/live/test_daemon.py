@@ -66,14 +66,7 @@ def test_releases_flow_through_and_a_lost_instance_is_reconciled(tmp_path: Path)
     shutil.rmtree(source)  # whatever happens now, nothing can be fetched
     with DagsterDev(tmp_path / "home", environment) as dev:
         assert dev.partition_stats("captions")["numPartitions"] == 0
-        mutation = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"""
-        selector = {
-            "repositoryName": "__repository__",
-            "repositoryLocationName": "biomedica_assets",
-            "jobName": "reconcile",
-        }
-        reply = dev.query(mutation, p={"selector": selector, "runConfigData": {}, "mode": "default"})
-        assert reply["launchRun"]["__typename"] == "LaunchRunSuccess"
+        dev.launch_job("reconcile")
         dev.wait(lambda: dev.partition_stats("failures")["numMaterialized"] == len(manifests), 180, "reconciliation")
         for table in ("sources", "captions", "images"):
             stats = dev.partition_stats(table)
