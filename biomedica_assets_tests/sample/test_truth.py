@@ -3,6 +3,7 @@
 import pytest
 
 from biomedica_assets import jats
+from biomedica_assets.images import match_graphics
 from biomedica_assets.sample.articles import release_articles
 from biomedica_assets.sample.markup import build
 
@@ -40,3 +41,18 @@ def test_the_parser_reads_what_was_written(article, layout):
         assert expected.panels is None or tuple(mention["panels"] or ()) == expected.panels
         assert expected.text in (None, mention["text"])
         assert expected.near in texts[mention["paragraph_id"]]
+
+
+@pytest.mark.parametrize("article", ARTICLES, ids=lambda a: a.article_id)
+def test_files_of_figures(article):
+    """Of the media that the release lists and has, each figure gets those its definition names, in order."""
+    records = jats.parse_article(build(article))
+    there = [picture.name for picture in article.pictures] + list(article.supplements)
+    if not article.pictures:  # a manuscript for text mining only: no media
+        return
+    chosen = match_graphics(records, there).files
+    found = {figure["figure_id"]: [] for figure in records.figures}
+    for image in records.images:
+        if name := chosen.get(image["image_id"]):
+            found[image["figure_id"]].append(name)
+    assert list(found.values()) == [list(figure.files) for figure in article.figures]
