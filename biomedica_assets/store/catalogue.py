@@ -228,12 +228,13 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
 
 
 def view_statements(files: Files, generation: Generation, withdrawn: Iterable[str] = ()) -> Iterator[str]:
-    """The CREATE VIEW statements of `open_catalogue`; ``withdrawn`` article ids are masked."""
-    masked = ", ".join(_sql_text(article_id) for article_id in sorted(withdrawn))
-    where = f" WHERE article_id NOT IN ({masked})" if masked else ""
-    for name in ("current", "sample_index"):
-        path = _sql_text(duck_url(files, generation.files[name].path))
-        yield f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({path}){where}"
+    """The CREATE VIEW statements of `open_catalogue`; versions listed as ``withdrawn`` are masked."""
+    masked = ", ".join(_sql_text(listed_id) for listed_id in sorted(withdrawn))
+    current, index = (_sql_text(duck_url(files, generation.files[name].path)) for name in ("current", "sample_index"))
+    where = f" WHERE concat('PMC', pmcid, '.', version) NOT IN ({masked})" if masked else ""
+    yield f"CREATE OR REPLACE VIEW current AS SELECT * FROM read_parquet({current}){where}"
+    where = " SEMI JOIN current USING (chunk, article_id)" if masked else ""
+    yield f"CREATE OR REPLACE VIEW sample_index AS SELECT * FROM read_parquet({index}){where}"
     for name, table in schemas.CHUNK_TABLES.items():
         yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {_parquet(files, generation.paths[name], table)}"
         if name not in ("sources", "versions", "failures"):
@@ -245,10 +246,13 @@ def view_statements(files: Files, generation: Generation, withdrawn: Iterable[st
         CREATE OR REPLACE VIEW versions AS SELECT * FROM all_versions
         QUALIFY row_number() OVER (PARTITION BY listed_id ORDER BY chunk DESC) = 1
     """
+    # A package that failed is known by its listed id, one that succeeded by the version in its XML as well.
     yield """
         CREATE OR REPLACE VIEW open_failures AS SELECT f.* FROM all_failures f
-        LEFT JOIN (SELECT article_id, max(chunk) AS good FROM all_versions WHERE outcome <> 'failed'
-                   GROUP BY article_id) v USING (article_id)
+        LEFT JOIN (SELECT id AS article_id, max(chunk) AS good
+                   FROM (SELECT unnest([listed_id, article_id]) AS id, chunk
+                         FROM all_versions WHERE outcome <> 'failed')
+                   GROUP BY id) v USING (article_id)
         WHERE v.good IS NULL OR f.chunk >= v.good
     """
     yield """

@@ -178,7 +178,7 @@ def test_missing_objects(world: World, untouched: dict[str, list]) -> None:
 def test_version_that_vanishes_while_it_is_read_is_absent(world: World) -> None:
     assert world.server
     world.release(DAYS[0], art(1), art(2))
-    gone = {key: None for key in [f"metadata/{VICTIM}.json", KEY, f"{VICTIM}/f1.png", f"{VICTIM}/f2.png"]}
+    gone = dict.fromkeys([f"metadata/{VICTIM}.json", KEY, f"{VICTIM}/f1.png", f"{VICTIM}/f2.png"])
     world.server.change_after(rf"metadata/{VICTIM}", gone)  # type: ignore[arg-type]
     world.build()
     assert world.outcomes() == {"PMC1.1": "collected", VICTIM: "absent"}

@@ -141,7 +141,7 @@ def test_missing_files_of_a_committed_chunk_are_made_anew(world: World) -> None:
     files = data_files(world.files)
     for path in (world.manifest(FIRST).tables["captions"].path, world.manifest(FIRST).shards[0].path):
         world.files.remove(path)
-        manifest, skipped = ingest_chunk(world.workspace(), FIRST)
+        _manifest, skipped = ingest_chunk(world.workspace(), FIRST)
         assert not skipped
         assert data_files(world.files) == files
     assert ingest_chunk(world.workspace(), FIRST)[1]
