@@ -12,10 +12,8 @@ belong here: anything the package itself could use.
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
+import contextlib
 import html
-import io
 import re
 import sys
 import tarfile
@@ -113,8 +111,8 @@ def _is_doi(element: Any) -> bool:
     return tag(element) == "p" and bool(_DOI_LINE.fullmatch("".join(element.itertext()).strip()))
 
 
-class _Stop(Exception):
-    pass
+class _StopHere(Exception):  # noqa: N818
+    """Raised to leave the walk at an element."""
 
 
 def _pieces(element: Any, until: Any) -> list[str]:
@@ -122,7 +120,7 @@ def _pieces(element: Any, until: Any) -> list[str]:
 
     def visit(node: Any) -> None:
         if node is until:
-            raise _Stop
+            raise _StopHere
         name = tag(node)
         if name in _FORMULAS:
             sign = FORMULA if "".join(node.itertext()).strip() else ""
@@ -134,10 +132,8 @@ def _pieces(element: Any, until: Any) -> list[str]:
                 pieces.append(child.tail or "")
             pieces.append(" " * (name in _BLOCKS))
 
-    try:
+    with contextlib.suppress(_StopHere):
         visit(element)
-    except _Stop:
-        pass
     return pieces
 
 
@@ -179,7 +175,8 @@ def count(source: Source) -> Counted:
     stems = {stem(name) for name in source.files}
     for element in elements:
         label = next((c for c in element if tag(c) == "label"), None)
-        captions = [c for c in element if tag(c) == "caption"]
+        # Six figures of the corpus have their words in a statement, and no caption.
+        captions = [c for c in element if tag(c) == "caption"] or [c for c in element if tag(c) == "statement"]
         caption = " ".join(filter(None, (typed(c) for c in captions))) or None
         graphics = hrefs(element)
         images = sum(any(stem(name) in stems for name in names) for names in graphics)
@@ -271,35 +268,37 @@ def masked(caption: dict[str, Any]) -> str | None:
 def _compare_links(source: Source, walked: Counted, articles: list[Any], compared: Compared) -> None:
     """Every link is a mention whose paragraph reads the same up to the link (last 40 signs, white space apart)."""
     texts = {p["paragraph_id"]: p["text"] for a in articles for p in a.paragraphs}
-    found: Counter[tuple[str, str]] = Counter()
+    found: dict[str, list[list[str]]] = {}
     for article in articles:
         figures = {f["figure_id"] for f in article.figures if f["element"] == "fig"}
         for mention in article.mentions:
-            if mention["rid"] and mention["figure_id"] in figures:
-                before = texts[mention["paragraph_id"]][: mention["start"]]
-                found[mention["rid"], _tail(before)] += 1
             compared.totals[f"mentions, kind {mention['kind']}, expanded {mention['expanded']}"] += 1
+            if mention.get("rid") and mention["figure_id"] in figures:
+                text = texts[mention["paragraph_id"]]
+                # The link lies within the surface text: at its start, or behind words that stand before the link.
+                starts = [_tail(text[:end]) for end in range(mention["start"], mention["end"] + 1)]
+                found.setdefault(mention["rid"], []).append(starts)
     for rid, before in walked.links:
-        hits = [key for key in found if key[0] == rid and found[key] and _same_end(key[1], _tail(before))]
-        if hits:
-            found[hits[0]] -= 1
-            compared.totals["links to figures:read"] += 1
-        else:
+        left = found.get(rid, [])
+        hit = next((starts for starts in left if any(_same_end(start, _tail(before)) for start in starts)), None)
+        if hit is None:
             compared.differences.append(f"{source.name}: link to {rid} after {before[-80:]!r} is no mention")
-    for (rid, before), left in found.items():
-        if left:
-            compared.differences.append(f"{source.name}: mention of {rid} after {before!r} is no link")
+        else:
+            left.remove(hit)
+            compared.totals["links to figures:read"] += 1
+    for rid, left in found.items():
+        compared.differences += [f"{source.name}: mention of {rid} after {starts[0]!r} is no link" for starts in left]
 
 
 def _tail(text: str) -> str:
-    return "".join(text.split())[-40:]
+    return "".join(text[-200:].split())[-40:]
 
 
-def _same_end(a: str, b: str) -> bool:
-    """Whether two texts end alike; ``b`` may have formulas as a sign, so only what follows the last is compared."""
-    b = b.rpartition(FORMULA)[2]
-    length = min(len(a), len(b))
-    return a[len(a) - length :] == b[len(b) - length :]
+def _same_end(read: str, walked: str) -> bool:
+    """Whether two texts end alike; the walk has formulas as a sign, so only what follows the last is compared."""
+    walked = walked.rpartition(FORMULA)[2]
+    length = min(len(read), len(walked))
+    return read[len(read) - length :] == walked[len(walked) - length :]
 
 
 def table(totals: Counter[str]) -> str:
