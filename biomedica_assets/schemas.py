@@ -481,6 +481,9 @@ CHUNK_TABLES: dict[str, Table] = {
 }
 """The tables that the chunk pass writes, in lineage order."""
 
+DERIVED_TABLES: dict[str, Table] = {}
+"""Tables made from committed chunks later on, partition by partition (see `store.derived`)."""
+
 RECORD_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "objects", "failures")
 """The tables to which one article's XML contributes rows (what `biomedica extract` prints)."""
 
@@ -542,7 +545,7 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
     return {"type": "string"}
 
 
-ALL_TABLES = (FILE_LIST, *CHUNK_TABLES.values(), VERSION_LOG, CURRENT, SAMPLE_INDEX)
+ALL_TABLES = (FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values(), VERSION_LOG, CURRENT, SAMPLE_INDEX)
 
 
 def to_markdown() -> str:

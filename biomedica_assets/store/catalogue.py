@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
+from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.duck import duck_url, register
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
@@ -82,7 +83,9 @@ def build_generation(files: Files) -> Generation:
     releases = list_releases(files)
     before = read_generation(files)
     chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
-    if before and before.version == CATALOGUE_VERSION and (before.chunks, before.releases) == (chunks, releases):
+    paths = _live_paths(files, manifests)
+    state = (CATALOGUE_VERSION, chunks, releases, paths)
+    if before and (before.version, before.chunks, before.releases, before.paths) == state:
         return before
     if before and (before.version != CATALOGUE_VERSION or not set(before.releases) <= set(releases)):
         before = None
@@ -93,15 +96,22 @@ def build_generation(files: Files) -> Generation:
         files=written,
         chunks=chunks,
         releases=releases,
-        paths={
-            table: [m.tables[table].path for m in manifests.values() if table in m.tables]
-            for table in schemas.CHUNK_TABLES
-        },
+        paths=paths,
         counts={name: data_file.rows for name, data_file in written.items()},
     )
     files.write(POINTER, generation.to_json())
     write_local_database(files, generation)
     return generation
+
+
+def _live_paths(files: Files, manifests: Mapping[str, ChunkManifest]) -> dict[str, list[str]]:
+    """Live Parquet files by table, in partition order."""
+    paths = {
+        name: [m.tables[name].path for m in manifests.values() if name in m.tables] for name in schemas.CHUNK_TABLES
+    }
+    for name in schemas.DERIVED_TABLES:
+        paths[name] = [manifest.file.path for manifest in read_derived(files, name).values()]
+    return paths
 
 
 def _build_tables(
@@ -235,9 +245,10 @@ def view_statements(files: Files, generation: Generation, withdrawn: Iterable[st
     yield f"CREATE OR REPLACE VIEW current AS SELECT * FROM read_parquet({current}){where}"
     where = " SEMI JOIN current USING (chunk, article_id)" if masked else ""
     yield f"CREATE OR REPLACE VIEW sample_index AS SELECT * FROM read_parquet({index}){where}"
-    for name, table in schemas.CHUNK_TABLES.items():
-        yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {_parquet(files, generation.paths[name], table)}"
-        if name not in ("sources", "versions", "failures"):
+    for name, table in {**schemas.CHUNK_TABLES, **schemas.DERIVED_TABLES}.items():
+        listed = generation.paths.get(name, [])  # a generation of an older version knows fewer tables
+        yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {_parquet(files, listed, table)}"
+        if {"chunk", "article_id"} <= set(table.names) and name not in ("versions", "failures"):
             yield (
                 f"CREATE OR REPLACE VIEW {name} AS "
                 f"SELECT t.* FROM all_{name} t SEMI JOIN current USING (chunk, article_id)"

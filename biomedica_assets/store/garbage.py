@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from biomedica_assets import schemas
 from biomedica_assets.store.catalogue import POINTER, read_generation
+from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import read_chunk_manifests
 
@@ -32,6 +34,8 @@ def live_paths(files: Files) -> set[str]:
     live = {POINTER}
     for manifest in read_chunk_manifests(files).values():
         live.update(manifest.files)
+    for table in schemas.DERIVED_TABLES:
+        live.update(manifest.file.path for manifest in read_derived(files, table).values())
     generation = read_generation(files)
     if generation:
         live |= {data_file.path for data_file in generation.files.values()}

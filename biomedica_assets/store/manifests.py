@@ -151,11 +151,11 @@ def read_chunk_manifest(files: Files, chunk: str) -> ChunkManifest | None:
 def read_chunk_manifests(files: Files) -> dict[str, ChunkManifest]:
     """The manifests of all committed chunks, by chunk key in order."""
     paths = sorted(path for path, *_ in files.list("chunks/") if path.endswith(".json"))
-    manifests = (ChunkManifest.from_json(data) for _, data in _read_all(files, paths))
+    manifests = (ChunkManifest.from_json(data) for _, data in read_all(files, paths))
     return {manifest.chunk: manifest for manifest in manifests}
 
 
-def _read_all(files: Files, paths: Iterable[str]) -> list[tuple[str, bytes]]:
+def read_all(files: Files, paths: Iterable[str]) -> list[tuple[str, bytes]]:
     """Read many small files; a local disk needs no threads, an object store wants many requests in flight."""
     paths = list(paths)
     if files.local_path("") is not None:

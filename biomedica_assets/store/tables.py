@@ -152,7 +152,7 @@ def commit_table(files: Files, table_name: str, chunk: str, written: WrittenTabl
 def table_of(path: str) -> schemas.Table:
     """The table that a path made by `table_path` belongs to. Raises KeyError."""
     parts = path.split("/")
-    return schemas.CHUNK_TABLES[parts[1] if parts[0] == "tables" else parts[0]]
+    return {**schemas.CHUNK_TABLES, **schemas.DERIVED_TABLES}[parts[1] if parts[0] == "tables" else parts[0]]
 
 
 def read_table(files: Files, path: str, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
