@@ -1,8 +1,8 @@
 """Tables made from committed chunks later on: metadata, features, labels ... one file per table and partition.
 
-Each is committed by its own manifest ``derived/<table>/<partition>.json``, so that remaking one touches neither the chunk's
-manifest nor any other table. The partition is a chunk key, or a date for tables with daily partitions. What does not
-belong here: the tables of the chunk pass (`manifests`), what the rows say.
+Each is committed by its own manifest ``derived/<table>/<partition>.json``, so that remaking one touches neither the
+chunk's manifest nor any other table. The partition is a chunk key, or a date for tables with daily partitions. What
+does not belong here: the tables of the chunk pass (`manifests`), what the rows say.
 """
 
 from __future__ import annotations
