@@ -2,7 +2,7 @@
 
     python benchmarks/corpus_counts.py ../shared/corpus               # table of counts, disagreements below it
     python benchmarks/corpus_counts.py ../shared/corpus --all         # every disagreement, not the first twenty
-    python benchmarks/corpus_counts.py ../shared/corpus --store URL   # also the store built from the packed corpus
+    python benchmarks/corpus_counts.py ../shared/corpus --store DIR   # also a store built from the packed corpus
 
 The walks share no code with `jats/`: what they lack in finesse they make up for by being short enough to check by
 eye. A formula counts as one sign wherever it stands, because there is no one right way to type it. What does not
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import html
 import re
 import sys
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from lxml import etree
+from pyarrow import parquet
 
 FORMULA = "\ufffc"
 _DROPPED = {"object-id", "fig", "supplementary-material", "permissions", "alt-text", "long-desc", "attrib"}
@@ -58,7 +60,6 @@ class Counted:
 
     figures: list[Figure]
     links: list[tuple[str, str]]
-    dangling: int
 
 
 def sources(root: Path) -> Iterator[Source]:
@@ -170,7 +171,7 @@ def _ancestors(element: Any, stop: Any) -> Iterator[Any]:
 def count(source: Source) -> Counted:
     """The walk over one file."""
     root = parse(source.data)
-    figures, links, dangling = [], [], 0
+    figures, links = [], []
     elements = [e for e in root.iter() if tag(e) == "fig"]
     stems = {stem(name) for name in source.files}
     for element in elements:
@@ -183,7 +184,6 @@ def count(source: Source) -> Counted:
         figure_label = (typed(label) or None) if label is not None else None
         figures.append(Figure(element.get("id"), figure_label, caption, graphics, images))
     ids = {e.get("id") for e in elements}
-    known = {e.get("id") for e in root.iter() if e.get("id")}
     for link in root.iter():
         if tag(link) != "xref":
             continue
@@ -191,9 +191,7 @@ def count(source: Source) -> Counted:
         for rid in (link.get("rid") or "").split():
             if rid in ids:
                 links.append((rid, typed(block, until=link)))
-            elif link.get("ref-type") == "fig" and rid not in known:
-                dangling += 1
-    return Counted(figures, links, dangling)
+    return Counted(figures, links)
 
 
 def stem(name: str) -> str:
@@ -223,7 +221,6 @@ def compare(source: Source, compared: Compared) -> None:
     totals["graphics"] += sum(len(f.graphics) for f in walked.figures)
     totals["graphics with an image here"] += sum(f.images for f in walked.figures)
     totals["links to figures"] += len(walked.links)
-    totals["links to nothing (no such id)"] += walked.dangling
     try:
         articles = parse_articles(source.data)
     except NotAnArticle as error:
@@ -301,15 +298,81 @@ def _same_end(read: str, walked: str) -> bool:
     return read[len(read) - length :] == walked[len(walked) - length :]
 
 
-def table(totals: Counter[str]) -> str:
-    """Markdown table: what the walk counts, and how many of these the package reads the same."""
-    lines = ["| what | in the XML | read the same |", "|---|---|---|"]
-    for name in ("files", "figures", "labels", "captions", "graphics", "links to figures"):
-        lines.append(f"| {name} | {totals[name]:,} | {totals[f'{name}:read']:,} |")
-    for name in ("links to nothing (no such id)", "graphics with an image here"):
-        lines.append(f"| {name} | {totals[name]:,} | |")
-    lines += [f"| {name} | | {n:,} |" for name, n in sorted(totals.items()) if name.startswith("mentions, ")]
+class Store:
+    """Tables and shards of a store on disk, read with nothing but pyarrow and file reads: a fresh build, one chunk
+    file per table and chunk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.ids: dict[str, list[str]] = {}
+        for row in self._rows("articles", ["article_id", "source_md5"]):
+            self.ids.setdefault(row["source_md5"], []).append(row["article_id"])
+        self.figures = _by_article(self._rows("figures", ["article_id", "xml_id", "element", "figure_id"]))
+        self.captions = {row["figure_id"]: row for row in self._rows("captions", ["figure_id", "text", "math"])}
+        self.images = _by_article(
+            self._rows("images", ["article_id", "href", "bytes", "md5", "shard", "image_offset", "file_name"])
+        )
+
+    def _rows(self, name: str, columns: list[str]) -> list[dict[str, Any]]:
+        paths = sorted((self.root / "tables" / name).glob("*.parquet"))
+        return [row for path in paths for row in parquet.read_table(path, columns=columns).to_pylist()]
+
+    def image_bytes(self, image: dict[str, Any]) -> bytes:
+        """The bytes of an image where its row says they are."""
+        with (self.root / image["shard"]).open("rb") as shard:
+            shard.seek(image["image_offset"])
+            return shard.read(image["bytes"])
+
+
+def _by_article(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row["article_id"], []).append(row)
+    return grouped
+
+
+def compare_store(source: Source, store: Store, compared: Compared) -> None:
+    """Every figure and caption of the file is in the store, and every image of a figure, byte for byte."""
+    totals, differ = compared.totals, compared.differences
+    ids = store.ids.get(hashlib.md5(source.data).hexdigest(), [])
+    if len(ids) != 1:
+        differ.append(f"{source.name}: {len(ids)} articles in the store have these bytes")
+        return
+    totals["files:stored"] += 1
+    walked = count(source)
+    rows = [row for row in store.figures.get(ids[0], []) if row["element"] == "fig"]
+    images = store.images.get(ids[0], [])
+    for figure, row in zip(walked.figures, rows, strict=False):
+        totals["figures:stored"] += row["xml_id"] == figure.xml_id
+        caption = masked(store.captions.get(row["figure_id"], {}))
+        totals["captions:stored"] += caption is not None and caption == figure.caption
+        for names in figure.graphics:
+            stems = {stem(name) for name in names}
+            files = {data for name, data in source.files.items() if stem(name) in stems}
+            if files:
+                stored = [store.image_bytes(i) for i in images if i["href"] in names]
+                identical = len(stored) == 1 and stored[0] in files
+                totals["graphics with an image here:stored"] += identical
+                if not identical:
+                    differ.append(f"{source.name}: {names}: {len(stored)} images in the shards, none of these files")
+
+
+def table(totals: Counter[str], stored: bool) -> str:
+    """Markdown table: what the walk counts, and how many of these the package reads, and stores, the same."""
+    lines = ["| what | in the XML | read the same |" + " in the store |" * stored, "|---|---|---|" + "---|" * stored]
+    whats = ("files", "figures", "labels", "captions", "graphics", "links to figures", "graphics with an image here")
+    for name in whats:
+        cells = [f"{totals[name]:,}", *(_cell(totals, f"{name}:{kind}") for kind in ("read", "stored")[: 1 + stored])]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| mentions by kind | rows |", "|---|---|"]
+    lines += [
+        f"| {name.split(', ', 1)[1]} | {n:,} |" for name, n in sorted(totals.items()) if name.startswith("mention")
+    ]
     return "\n".join(lines)
+
+
+def _cell(totals: Counter[str], name: str) -> str:
+    return f"{totals[name]:,}" if name in totals else ""
 
 
 def main() -> int:
@@ -317,11 +380,15 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("path", type=Path, help="folder with articles, as described in its README")
     arguments.add_argument("--all", action="store_true", help="print every disagreement")
+    arguments.add_argument("--store", type=Path, help="folder of a store built from the packed corpus")
     options = arguments.parse_args()
     compared = Compared()
+    store = Store(options.store) if options.store else None
     for source in sources(options.path):
         compare(source, compared)
-    print(table(compared.totals))
+        if store:
+            compare_store(source, store, compared)
+    print(table(compared.totals, stored=store is not None))
     shown = compared.differences if options.all else compared.differences[:20]
     print(f"\n{len(compared.differences)} differences" + ("" if not shown else ":"))
     for difference in shown:
