@@ -12,7 +12,7 @@ from biomedica_assets.jats.document import XML_LANG, Document, Element, TooDeep,
 from biomedica_assets.jats.front import read_front, read_ids
 from biomedica_assets.jats.mentions import resolve
 from biomedica_assets.jats.walk import Walk, private_pmcid
-from biomedica_assets.schemas import Row
+from biomedica_assets.schemas import ARTICLES, Row
 
 PARSER_VERSION = "1"
 """Raised whenever the rows made from the same bytes change."""
@@ -53,6 +53,10 @@ class Article:
             "objects": self.objects,
             "failures": self.failures,
         }
+
+
+_BLANK: Row = {c: None for c in ARTICLES.names if c not in ("chunk", "source_key", "source_md5", "source_etag")}
+"""Every column of an article's row that the XML can fill."""
 
 
 def parse_article(data: bytes, article_id: str | None = None) -> Article:
@@ -110,7 +114,7 @@ def _records(document: Document, element: Element, data: bytes, article_id: str 
         citation=citation(row),
     )
     return Article(
-        article=row,
+        article=_BLANK | row,
         paragraphs=paragraphs,
         figures=walk.figures,
         captions=walk.captions,
@@ -174,4 +178,4 @@ def citation(row: Row) -> str | None:
     pages = "-".join(dict.fromkeys(filter(None, (row.get("first_page"), row.get("last_page")))))
     where = f"{row.get('volume') or ''}{issue}"
     pages = pages or row.get("elocation_id") or ""
-    return f"{journal}. {year}" + (f";{where}" if where else "") + (f":{pages}" if pages else "") + "."
+    return f"{journal.rstrip('.')}. {year}" + (f";{where}" if where else "") + (f":{pages}" if pages else "") + "."

@@ -13,13 +13,25 @@ from biomedica_assets.jats.document import XML_LANG, Element, href_of
 from biomedica_assets.jats.figures import add_figure, collect
 from biomedica_assets.jats.people import read_authors
 from biomedica_assets.jats.permissions import read_permissions
-from biomedica_assets.jats.text import plain
+from biomedica_assets.jats.text import Inline, plain
 from biomedica_assets.jats.walk import Walk
 from biomedica_assets.licences import licence_from_words, licence_group, normalise_code
 from biomedica_assets.schemas import Row
 
 _PUBLICATION_TYPES = frozenset(
-    ("epub", "ppub", "collection", "pub", "epub-ppub", "epreprint", "ecorrected", "pub-electronic", "pub-print", "")
+    (
+        "epub",
+        "ppub",
+        "collection",
+        "pub",
+        "epub-ppub",
+        "epreprint",
+        "ecorrected",
+        "pub-electronic",
+        "pub-print",
+        "publication",
+        "",
+    )
 )
 _GRAPHICAL = frozenset(("graphical", "toc", "graphic", "toc-graphic", "visual", "graphical-abstract", "image"))
 
@@ -76,6 +88,7 @@ def read_front(walk: Walk, article: Element, ids: dict[str, str]) -> Row:
     stub = article.find("front-stub") if front is None else None
     if stub is not None:
         _article_meta(walk, stub, row, permissions)
+    _main_abstract(row)
     row.update(read_permissions(permissions))
     _pmc_licence(row)
     row["licence_group"] = licence_group(row["licence_code"])
@@ -268,7 +281,6 @@ def _abstract(walk: Walk, element: Element, row: Row) -> None:
         _graphical_abstract(walk, element)
     walk.within(element, kind="abstract")
     walk.graphical, walk.place, walk.path = False, place, []
-    texts: list[str] = []
     parts: list[Row] = []
     for block in walk.blocks[first:]:
         if block.kind == "abstract":
@@ -279,8 +291,28 @@ def _abstract(walk: Walk, element: Element, row: Row) -> None:
                 parts.append({"kind": kind, "language": language or None, "title": title, "text": block.text})
     row["abstract_parts"].extend(parts)
     if is_main and not row.get("abstract"):
-        texts = [f"{part['title']}: {part['text']}" if part["title"] else part["text"] for part in parts]
-        row["abstract"] = "\n\n".join(texts) or None
+        row["abstract"] = _joined(parts)
+
+
+_NO_MAIN_ABSTRACT = re.compile(
+    r"graphic|toc|teaser|highlight|key-?point|editor|author-summary|web|video|image|plain|lay|impact|significance|note",
+    re.IGNORECASE,
+)
+
+
+def _main_abstract(row: Row) -> None:
+    """Where no abstract is without a type, the first one that is a summary of the article stands in for it."""
+    if not row.get("abstract"):
+        kinds = [part["kind"] for part in row["abstract_parts"] if not _NO_MAIN_ABSTRACT.search(part["kind"])]
+        if kinds:
+            language = next(p["language"] for p in row["abstract_parts"] if p["kind"] == kinds[0])
+            parts = row["abstract_parts"]
+            row["abstract"] = _joined([p for p in parts if p["kind"] == kinds[0] and p["language"] == language])
+
+
+def _joined(parts: list[Row]) -> str | None:
+    texts = [f"{part['title']}: {part['text']}" if part["title"] else part["text"] for part in parts]
+    return "\n\n".join(texts) or None
 
 
 def _graphical_abstract(walk: Walk, element: Element) -> None:
@@ -346,11 +378,24 @@ def _funding(element: Element, row: Row) -> None:
             row["funding"].append({"funder": funder, "funder_id": funder_id, "award_ids": awards})
 
 
+_FUNDER_IDS = ("institution-id", "named-content")
+
+
 def _funder(source: Element) -> tuple[str | None, str | None]:
-    identifier = next((plain(i) for i in source.iter("institution-id", "named-content") if plain(i)), None)
-    institution = next((plain(i) for i in source.iter("institution")), None)
-    name = institution or plain(source)
-    return name, identifier if identifier != name else None
+    """Name and identifier of a funding source; an identifier inside the name's element is no part of the name."""
+    identifier = next((text for i in source.iter(*_FUNDER_IDS) if (text := plain(i)) and re.search(r"\d", text)), None)
+    institution = next((text for i in source.iter("institution") if (text := plain(i))), None)
+    if institution:
+        return institution, identifier
+    out = Inline([], flat=True)
+    if source.text:
+        out.parts.append(source.text)
+    for child in source:
+        if child.tag not in _FUNDER_IDS or plain(child) != identifier:
+            out.add(child)
+        if child.tail:
+            out.parts.append(child.tail)
+    return out.finish() or None, identifier
 
 
 def _related(element: Element, row: Row) -> None:

@@ -74,15 +74,13 @@ Label(series='figure s', first=1, last=1, letter=''))
 @lru_cache(maxsize=4096)
 def series_name(head: str) -> str:
     """What stands before the number, in one spelling: 'Supplementary Fig. S' -> 'figure s', 'Figs.' -> 'figure'."""
-    text = _FIGURE_WORD.sub("figure", head)
-    text = re.sub(rf"[{DASHES}]", "-", text)
-    supplementary = _SUPPLEMENTARY.match(text.strip())
+    text = re.sub(rf"[{DASHES}]", "-", _FIGURE_WORD.sub("figure", head)).lower().strip()
+    supplementary = _SUPPLEMENTARY.match(text)
     if supplementary:
-        text = text.strip()[supplementary.end() :].rstrip()
-        text = text if re.search(r"s$", text) and not text.endswith("figures") else text + " s"
-    text = re.sub(r"[\s.:,()\[\]]+", " ", text.lower()).strip()
-    text = _PLURAL.sub(r"\1", text)
-    return re.sub(r"\s*-\s*", "-", text)
+        text = text[supplementary.end() :].strip()
+        text = text if text.endswith(" s") else text + " s"
+    text = re.sub(r"[\s.:,()\[\]]+", " ", text).strip()
+    return re.sub(r"\s*-\s*", "-", _PLURAL.sub(r"\1", text))
 
 
 def _roman(text: str) -> int:
@@ -91,6 +89,9 @@ def _roman(text: str) -> int:
         value = _ROMAN_VALUES[letter]
         total += -value if any(_ROMAN_VALUES[after] > value for after in text[i + 1 :]) else value
     return total
+
+
+_NAME = re.compile(r"[^\W\d_]{2,}(?:\s+[^\W\d_]{2,})*")
 
 
 @dataclass(slots=True)
@@ -105,9 +106,9 @@ class LabelIndex:
         numbers = self._series.setdefault(label.series, {})
         for number in range(label.first, label.last + 1):
             numbers.setdefault((number, label.letter), []).append(figure_id)
-        word = re.match(r"[^\W\d_]+", written)
-        if word and len(word[0]) > 1:
-            self.words.add(word[0])
+        name = _NAME.search(written)
+        if name:
+            self.words.add(name[0])
 
     def find(self, series: str, number: int, letter: str = "") -> str | None:
         """The one figure of that series, number and letter; null when there is none or more than one."""

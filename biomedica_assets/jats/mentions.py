@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from biomedica_assets.jats.labels import DASHES, Label
 from biomedica_assets.jats.names import NameFinder
-from biomedica_assets.jats.panels import panels_behind
+from biomedica_assets.jats.panels import panels_behind, panels_between
 from biomedica_assets.jats.surface import Item, Mention, Surface, read_surface
 from biomedica_assets.jats.text import Link
 from biomedica_assets.jats.walk import Block, Walk
@@ -151,10 +151,15 @@ def _mentions_of_link(walk: Walk, text: str, link: Link, rids: list[str], limit:
     series = next(iter(labels.values())).series if labels else None
     surface = read_surface(text[start:end], series)
     panels: dict[str, list[str]] = {}  # of each figure that the words name
+    previous: Item | None = None
     for item in surface.items:
         target = _target(labels, item)
         if target is not None:
-            panels[target] = panels.get(target, []) + item.panels
+            known = panels.setdefault(target, [])
+            if known and item.panels and previous and surface.is_range(previous, item):
+                known += panels_between(known[-1], item.panels[0])  # "2A–2C"
+            known += item.panels
+        previous = item
     lone = next(iter(rid_of)) if len(rid_of) == 1 else None
     if lone and lone not in panels and len(surface.items) < 2:
         # The words name no number, or another figure's: the link decides.
@@ -264,8 +269,5 @@ def _panel_range(first: Mention, second: Mention, end: int) -> list[Mention]:
     """Panels between "Fig. 2A" and "2C" that point at the same figure."""
     if not first.panels or not second.panels:
         return []
-    a, b = first.panels[-1], second.panels[0]
-    if len(a) != 1 or len(b) != 1 or ord(b) - ord(a) < 2:
-        return []
-    letters = [chr(code) for code in range(ord(a) + 1, ord(b))]
-    return [Mention(first.figure_id, first.start, end, letters, True)]
+    letters = panels_between(first.panels[-1], second.panels[0])
+    return [Mention(first.figure_id, first.start, end, letters, True)] if letters else []

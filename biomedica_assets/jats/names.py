@@ -23,7 +23,7 @@ _NEXT = re.compile(
 )
 _NAME = r"[A-Z][\w’'-]+"
 _ELSEWHERE_AFTER = re.compile(
-    rf"\s*[,;]?\s*(?:and\s+(?:Table|Fig\w*)\.?\s+\w+\s*)?(?:"
+    rf"\s*[{DASHES}]+\s*(?:figure|source|video|table|supplement)|\s*[,;]?\s*(?:and\s+(?:Table|Fig\w*)\.?\s+\w+\s*)?(?:"
     rf"\(?(?:of|in|from|by)\s+(?:the\s+)?(?:refs?\b|reference|\[|\(|\d|{_NAME}\s+(?:et\b|and\b|&|\()|"
     rf"{_NAME}(?:\s+[A-Z]\.)*,?\s*\(?\d{{4}}|supplement|additional|supporting|appendix|previous|original|published|"
     rf"cited|that\s+(?:paper|article|study)|their|our\s+previous|\Z)"
@@ -131,21 +131,22 @@ class NameFinder:
             previous = (series, item, start)
 
 
-def _hints(words: set[str]) -> tuple[str, ...]:
+def _hints(names: set[str]) -> tuple[str, ...]:
     """Strings one of which stands in every text that names a figure: a quick test before any pattern."""
     hints: list[str] = []
-    for word in sorted(words):
-        if word.lower().startswith("fig"):
-            hints.extend(("Fig", "fig"))
-            if word.isupper():
-                hints.append("FIG")
-        else:
-            hints.extend((word.lower(), word.capitalize(), word.upper()))
+    for name in sorted(names):
+        word = name.split()[0].lower()
+        hints.extend(("Fig", "fig", "FIG") if word.startswith("fig") else (word, word.capitalize(), word.upper()))
     return tuple(dict.fromkeys(hints))
 
 
 @lru_cache(maxsize=256)
-def _pattern(words: frozenset[str]) -> re.Pattern[str]:
-    """The words of an article's labels, as its text may write them."""
-    names = {"figures?|figs?|figuras?|figurs?" if word.startswith("fig") else re.escape(word) + "s?" for word in words}
-    return re.compile(rf"(?:{'|'.join(sorted(names)) or '(?!)'})(?![A-Za-z])", re.IGNORECASE)
+def _pattern(names: frozenset[str]) -> re.Pattern[str]:
+    """What the article's labels call a figure ("Fig", "Author response image"), as its text may write it."""
+    patterns = {
+        r"figures?|figs?|figuras?|figurs?"
+        if name.startswith("fig")
+        else r"\s+".join(map(re.escape, name.split())) + "s?"
+        for name in names
+    }
+    return re.compile(rf"(?:{'|'.join(sorted(patterns)) or '(?!)'})(?![A-Za-z])", re.IGNORECASE)

@@ -140,13 +140,13 @@ def _letters(text: str) -> list[str]:
             continue
         name = (letter[1] + (letter[2] or "")).upper()
         if found and _RANGE_SIGN.match(text[previous_end : match.start()]):
-            found.extend(_between(found[-1], name))
+            found.extend(panels_between(found[-1], name))
         found.append(name)
         previous_end = match.end()
     return list(dict.fromkeys(found))
 
 
-def _between(first: str, last: str) -> list[str]:
+def panels_between(first: str, last: str) -> list[str]:
     """Panels strictly between two: A, D -> B, C; A1, A3 -> A2."""
     if first[0] == last[0] and first[1:] and last[1:]:
         return [f"{first[0]}{n}" for n in range(int(first[1:]) + 1, int(last[1:]))]

@@ -29,11 +29,15 @@ def read_authors(meta: Element) -> list[Row]:
             for aff in child.iter("aff"):
                 _keep_affiliation(aff, affiliations)
     authors: list[Row] = []
+    linked = any(x.get("ref-type") == "aff" for g in meta if g.tag == "contrib-group" for x in g.iter("xref"))
+    unlinked = [] if linked else [text for aff in meta if aff.tag == "aff" and (text := affiliation_text(aff))]
     for group in meta:
         if group.tag != "contrib-group":
             continue
         group_type = group.get("content-type") or ""
-        shared = [text for aff in group if aff.tag == "aff" and not aff.get("id") and (text := affiliation_text(aff))]
+        # Affiliations that no contributor links to are everybody's.
+        own = [text for aff in group if aff.tag == "aff" and (text := affiliation_text(aff))]
+        shared = (own or unlinked) if not linked else []
         for contrib in group:
             if contrib.tag == "contrib" and (contrib.get("contrib-type") or _type_of(group_type)) in _AUTHOR_TYPES:
                 author = _author(contrib, affiliations, shared)

@@ -120,7 +120,7 @@ _NOTICE = re.compile(
     r"\b(?:adapted|reproduced|reprinted|modified|redrawn|taken|obtained|borrowed|republished|reused|used)\b"
     r"[^.;]{0,60}?\b(?:with (?:the )?(?:kind )?permission|by permission|under (?:a |the )?(?:CC|Creative|licen[cs]e))"
     r"|\b(?:adapted|reproduced|reprinted|modified|redrawn|republished)(?: (?:and \w+|in part|with \w+|figure))? "
-    r"(?:from|after|by|of)\b"
+    r"(?:from|after)\b"
     r"|\b(?:figure|image|picture|photo(?:graph)?|panel|data|map)s?\b[^.;]{0,30}\b(?:taken|used|obtained|sourced) from\b"
     r"|\b(?:with|by) (?:the )?(?:kind )?permission\b|\bpermission (?:from|of)\b|\bcourtesy of\b|©|\bcopyright\b"
     r"|\b(?:image|photo(?:graph)?|picture|figure) credits?\b|\bcredits?:|\bphoto(?:graph)? by\b|\bSource:",

@@ -24,7 +24,7 @@ _GROUP = rf"[A-Za-z](?:\d|[′'])?(?:\s*(?:,|&|and|{_DASH}|to|/)+\s*[A-Za-z](?:\
 # "(A)", "(A, B)", "(a–c)", "[A]", "(A and B)"
 _BRACKETED = re.compile(rf"[(\[]\s*({_GROUP})\s*[)\]](?![A-Za-z0-9])")
 # "A, ...", "A: ...", "A. ...", "A) ...", "A–C, ..." at the start of a sentence; "Panel A: ..."
-_LEADING = re.compile(rf"(?:(?<=^)|(?<=[.;:!?)]\s))(?:[Pp]anels?\s+)?({_GROUP})(?:[,:.)]|\s[–—-])\s+")
+_LEADING = re.compile(rf"(?:(?<=^)|(?<=[.;:!?)]\s))(?:[Pp]anels?\s+)?({_GROUP})(?:[,:)]|\.(?!\s+[a-z])|\s[–—-])\s+")
 _FIRST = re.compile(r"(?:^|[.;:!?)]\s)(?:[Pp]anels?\s+)?[Aa](?:[,:.)]|\s?[–—-])")
 _BOLD = re.compile(rf"({_GROUP})[,:.)]?")
 _CLOSES = re.compile(r"\s*(?:[,.;)\]]|(?:and|or)\b|$)")

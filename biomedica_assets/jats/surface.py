@@ -70,6 +70,10 @@ class Surface(NamedTuple):
             elif _LIST.fullmatch(gap):
                 yield a, b, "list"
 
+    def is_range(self, first: Item, second: Item) -> bool:
+        """True when a range sign stands between two items."""
+        return bool(_RANGE.fullmatch(self.text, first.end, second.start))
+
     def spans(self, number: int) -> bool:
         """True when a number lies inside a written range."""
         return any(sign == "range" and a.number < number < b.number for a, b, sign in self.pairs())

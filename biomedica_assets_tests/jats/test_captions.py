@@ -1,0 +1,241 @@
+# ruff: noqa: E501 - lines of XML are easier to compare with a source when they are not broken
+"""Captions: what a careful reader would type; every defect known of other parsers."""
+
+from __future__ import annotations
+
+import pytest
+
+from biomedica_assets.jats import Article, parse_article
+from biomedica_assets.jats.math import tex_source, tex_text
+
+from .conftest import corpus_file, corpus_member, parse
+
+
+def caption(inner: str, label: str = "<label>Figure 1</label>") -> dict:
+    return parse(f'<fig id="F1">{label}<caption>{inner}</caption><graphic xlink:href="g"/></fig>').captions[0]
+
+
+def text(inner: str) -> str | None:
+    return caption(inner)["text"]
+
+
+def test_title_and_paragraphs_are_joined_by_one_space() -> None:
+    row = caption("<title>Effect of X.</title><p>Bars, 5 mm.</p><p>Arrows: cells.</p>")
+    assert row["text"] == "Effect of X. Bars, 5 mm. Arrows: cells."
+    assert row["title"] == "Effect of X."
+    assert row["paragraphs"] == ["Bars, 5 mm.", "Arrows: cells."]
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        ("<p>10<sup>-5</sup> M CO<sub>2</sub></p>", "10-5 M CO2"),
+        ("<p>An <italic>overview of <sub>the</sub> <bold>cell</bold></italic>.</p>", "An overview of the cell."),
+        ("<p>See <xref ref-type='bibr' rid='B1'>Li <italic>et al</italic>., 2010</xref>, and</p>", "See Li et al., 2010, and"),
+        ("<p>  spread \n\t over   lines </p>", "spread over lines"),
+        ("<p>5\u00a0mm\u2009wide</p>", "5 mm wide"),
+        ("<p>one<break/>two</p>", "one two"),
+        ("<p>Site <ext-link>http://x.org</ext-link>.</p>", "Site http://x.org."),
+        ("<p>A <!-- not this -->B <?nor this?>C</p>", "A B C"),
+        ("<p>Items:<list><list-item><p>one</p></list-item><list-item><p>two</p></list-item></list></p>", "Items: one two"),
+        ("<p>WT<def-list><def-item><term>a</term><def><p>first</p></def></def-item></def-list></p>", "WT a first"),
+        ("<p>Real.</p><p><bold>DOI:</bold> <ext-link>http://dx.doi.org/10.7554/eLife.01085.003</ext-link></p>", "Real."),
+        ("<p>doi:10.1371/journal.pone.0012345.g001</p>", None),
+        ("<p>Real.</p><p>Data: 10.5061/dryad.x</p>", "Real. Data: 10.5061/dryad.x"),
+        ("<object-id>10.1/x</object-id><p>Real.</p>", "Real."),
+        ("<p>Real.</p><p><supplementary-material id='S1'><label>Figure 1—source data 1.</label><caption><title>Raw"
+         "</title></caption><media xlink:href='a.xlsx'/></supplementary-material></p>", "Real."),
+        ("<p>Real<fn><p>a note</p></fn> text</p>", "Real text"),
+        ("<p>Word <inline-graphic xlink:href='i.gif'/> here</p>", "Word here"),
+        ("<p>Real.</p><alt-text>not this</alt-text><long-desc>nor this</long-desc>", "Real."),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_plain_text(inner: str, expected: str | None) -> None:
+    article = parse(f'<fig id="F1"><label>Figure 1</label><caption>{inner}</caption><graphic xlink:href="g"/></fig>')
+    assert (article.captions[0]["text"] if article.captions else None) == expected
+
+
+MATHML = "<mml:math><mml:msubsup><mml:mi>E</mml:mi><mml:mn>86</mml:mn><mml:mtext>trained</mml:mtext></mml:msubsup></mml:math>"
+TEX = r"<tex-math>\documentclass[12pt]{minimal}\begin{document}$$E_{86}^{\text {trained}}$$\end{document}</tex-math>"
+
+
+@pytest.mark.parametrize("forms", [TEX + MATHML, MATHML + TEX])
+def test_formula_in_several_forms_is_typed_once(forms: str) -> None:
+    row = caption(
+        f"<p>Score <inline-formula><alternatives>{forms}<inline-graphic xlink:href='e1.gif'/></alternatives>"
+        "</inline-formula> of x.</p>"
+    )
+    assert row["text"] == "Score E86trained of x."
+    assert row["math"] == [{"start": 6, "end": 16, "tex": r"E_{86}^{\text {trained}}"}]
+
+
+def test_formula_graphics_are_no_images_of_the_figure() -> None:
+    article = parse(
+        '<fig id="F1"><caption><p>At <inline-formula><inline-graphic xlink:href="e1.gif"/></inline-formula> h.</p>'
+        '</caption><graphic xlink:href="g1"/></fig>'
+    )
+    assert [i["href"] for i in article.images] == ["g1"]
+    assert [(o["file_name"], o["object_class"]) for o in article.objects] == [("e1.gif", "formula")]
+    assert article.captions[0]["text"] == "At h."
+
+
+@pytest.mark.parametrize(
+    ("mathml", "expected"),
+    [
+        ("<mml:mfrac><mml:mi>a</mml:mi><mml:mi>b</mml:mi></mml:mfrac>", "a/b"),
+        ("<mml:mfrac><mml:mrow><mml:mi>a</mml:mi><mml:mo>+</mml:mo><mml:mn>1</mml:mn></mml:mrow><mml:mi>b</mml:mi>"
+         "</mml:mfrac>", "(a+1)/b"),
+        ("<mml:msup><mml:mn>10</mml:mn><mml:mrow><mml:mo>-</mml:mo><mml:mn>5</mml:mn></mml:mrow></mml:msup>", "10-5"),
+        ("<mml:msqrt><mml:mi>x</mml:mi></mml:msqrt>", "√x"),
+        ("<mml:mi>p</mml:mi>\n <mml:mo>&lt;</mml:mo>\n <mml:mn>0.05</mml:mn>", "p<0.05"),
+        ("<mml:mfenced><mml:mi>a</mml:mi><mml:mi>b</mml:mi></mml:mfenced>", "(a,b)"),
+        ("<mml:semantics><mml:mi>x</mml:mi><mml:annotation>\\TeX</mml:annotation></mml:semantics>", "x"),
+        ("<mml:mi>f</mml:mi><mml:mo>\u2061</mml:mo><mml:mi>x</mml:mi>", "fx"),
+    ],
+)  # fmt: skip
+def test_mathml(mathml: str, expected: str) -> None:
+    assert text(f"<p><inline-formula><mml:math>{mathml}</mml:math></inline-formula></p>") == expected
+
+
+@pytest.mark.parametrize(
+    ("tex", "expected"),
+    [
+        (r"\alpha x \leq 5\,\mu", "αx≤5 μ"),
+        (r"\frac{a}{b}", "a/b"),
+        (r"{\rm{\mu }}{\rm{g}}/{\rm{mL}}", "μg/mL"),
+        (r"\langle O\rangle", "⟨O⟩"),
+        (r"R^{2}=0.9\%", "R2=0.9%"),
+    ],
+)
+def test_tex(tex: str, expected: str) -> None:
+    assert tex_text(tex_source(f"\\begin{{document}}${tex}$\\end{{document}}")) == expected
+
+
+def test_markup_is_kept_by_offset() -> None:
+    row = caption("<title>The <italic>E. coli</italic> gene</title><p>10<sup>-5</sup> <bold> A </bold></p>")
+    assert row["text"] == "The E. coli gene 10-5 A"
+    assert [(row["text"][s["start"] : s["end"]], s["style"]) for s in row["rich"]] == [
+        ("E. coli", "italic"),
+        ("-5", "sup"),
+        ("A", "bold"),
+    ]
+
+
+def test_missing_caption_is_not_the_previous_one() -> None:
+    article = parse(
+        '<fig id="F1"><label>1</label><caption><p>First.</p></caption></fig><fig id="F2"><label>2</label></fig>'
+    )
+    assert [c["figure_id"] for c in article.captions] == ["PMC1.1/F1"]
+
+
+def test_label_is_kept_apart_from_the_caption() -> None:
+    article = parse('<fig id="F1"><label><bold>Figure 2.</bold></label><caption><p>Text.</p></caption></fig>')
+    assert article.figures[0]["label"] == "Figure 2."
+    assert article.captions[0]["text"] == "Text."
+
+
+def test_text_of_statement_stands_in_for_a_missing_caption() -> None:
+    """PMC5896394: <fig><label/><graphic/><statement><p>Trial flow diagram</p></statement></fig>."""
+    article = parse(
+        '<fig id="F1"><label>1</label><graphic xlink:href="g"/><statement><p>\nTrial flow</p></statement></fig>'
+    )
+    assert [c["text"] for c in article.captions] == ["Trial flow"]
+
+
+def test_main_language_of_several_captions() -> None:
+    article = parse(
+        '<fig id="F1"><caption xml:lang="pt"><p>Idade.</p></caption><caption xml:lang="en"><p>Age.</p></caption></fig>',
+        attributes='xml:lang="en"',
+    )
+    assert (article.captions[0]["text"], article.captions[0]["language"]) == ("Age.", "en")
+
+
+def test_group_caption_and_member_captions_are_both_kept() -> None:
+    article = parse(
+        '<fig-group id="G1"><label>Figure 3</label><caption><p>Common <italic>words</italic>.</p></caption>'
+        '<fig id="G1a"><label>a</label><caption><p>Left.</p></caption><graphic xlink:href="a"/></fig>'
+        '<fig id="G1b"><label>b</label><graphic xlink:href="b"/></fig></fig-group>'
+    )
+    assert [(f["xml_id"], f["kind"], f["group_id"]) for f in article.figures] == [
+        ("G1", "fig_group", None),
+        ("G1a", "group_member", "PMC1.1/G1"),
+        ("G1b", "group_member", "PMC1.1/G1"),
+    ]
+    assert [(c["figure_id"][7:], c["text"], c["group_caption"]) for c in article.captions] == [
+        ("G1", "Common words.", None),
+        ("G1a", "Left.", "Common words."),
+        ("G1b", None, "Common words."),
+    ]
+
+
+# ---- panels ----
+
+
+def panels(inner: str) -> list[tuple[str, str]]:
+    row = caption(inner)
+    for part in row["sub_captions"]:
+        assert row["text"][part["start"] : part["end"]] == part["text"]
+    return [(part["panel"], part["text"]) for part in row["sub_captions"]]
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        ("<p>Common. (A) First one. (B) Second, as in (A).</p>", [("A", "First one."), ("B", "Second, as in (A).")]),
+        ("<title>T</title><p><bold>a</bold> First. <bold>b</bold> Second.</p>", [("A", "First."), ("B", "Second.")]),
+        ("<p>(<bold>A</bold>) One. (<bold>B</bold> and <bold>C</bold>) Two.</p>", [("A", "One."), ("B", "Two."), ("C", "Two.")]),
+        ("<p>A, First one; B, second one.</p>", [("A", "First one"), ("B", "second one.")]),
+        ("<p>Maps. A: North. B: South.</p>", [("A", "North."), ("B", "South.")]),
+        ("<p>(a–c) Three views. (d) Fourth.</p>", [("A", "Three views."), ("B", "Three views."), ("C", "Three views."), ("D", "Fourth.")]),
+        ("<p>Shown are (A) kinesin and (B) dynein.</p>", [("A", "kinesin and"), ("B", "dynein.")]),
+        ("<p><list list-type='alpha-upper'><list-item><p>First.</p></list-item><list-item><p>Second.</p></list-item></list></p>",
+         [("A", "First."), ("B", "Second.")]),
+        ("<p><list><list-item><label>A, B</label><p>First.</p></list-item><list-item><label>C</label><p>Last.</p></list-item></list></p>",
+         [("A", "First."), ("B", "First."), ("C", "Last.")]),
+        # letters behind what they mark, and letters that are no panels: no split
+        ("<p>Levels of IL-1 (A), IL-2 (B) and IL-3 (C).</p>", []),
+        ("<p>Effect of temperature (a) and pH (b) on growth.</p>", []),
+        ("<p>Nucleotides (A, T, G, C) denote variations.</p>", []),
+        ("<p>A. borkumensis in water. B. subtilis in air.</p>", []),
+        ("<p>A map of sites.</p>", []),
+        ("<p>(B) Second without a first. (C) Third.</p>", []),
+    ],
+)  # fmt: skip
+def test_sub_captions(inner: str, expected: list[tuple[str, str]]) -> None:
+    assert panels(inner) == expected
+
+
+# ---- the corpus: disagreements of other parsers, read by hand ----
+
+
+def of(article: Article, xml_id: str) -> str | None:
+    return next((c["text"] for c in article.captions if c["figure_id"].endswith("/" + xml_id)), None)
+
+
+def test_pmc4706934_has_one_caption_only() -> None:
+    article = parse_article(corpus_member("bulk/xml_more.tar.gz", "PMC4706934.xml"))
+    assert of(article, "fig2") is None
+    assert of(article, "fig3") is None
+    assert len([f for f in article.figures if f["element"] == "fig"]) >= 3
+
+
+def test_pmc7849732_two_versions_of_one_image() -> None:
+    article = parse_article(corpus_file("articles/PMC7849732/PMC7849732.xml"))
+    figure = next(f for f in article.figures if f["xml_id"] == "f0002")
+    images = [i for i in article.images if i["figure_id"] == figure["figure_id"]]
+    assert len(images) == figure["n_graphics"] == 1
+    assert len(article.renditions[images[0]["image_id"]]) == 2
+    assert images[0]["href"].upper().replace(".JPG", "").endswith("_OC")
+    assert of(article, "f0002")
+
+
+def test_pmc5050015_has_no_source_data_in_the_caption() -> None:
+    article = parse_article(corpus_file("articles/PMC5050015/PMC5050015.xml"))
+    assert "source data" not in (of(article, "fig1") or "")
+    assert "DOI" not in (of(article, "fig1") or "")
+
+
+def test_pmc3631234_keeps_words_in_nested_markup() -> None:
+    article = parse_article(corpus_file("articles/PMC3631234/PMC3631234.xml"))
+    assert (of(article, "pone-0062199-g003") or "").endswith("yw (A), yw>UAS-TTX (B), yw>UAS-Shi (C).")
