@@ -110,8 +110,8 @@ def test_dates(by_name: dict[str, Article]) -> None:
         ("received", "2022-07-09", "day"),
         ("accepted", "2023-06-19", "day"),
     }
-    dates = {(d["type"], d["date"]) for d in by_name["PMC5904409"].article["dates"]}
-    assert dates == {("epub", "2018-04-17"), ("collection", "2018")}  # Mar-Apr 2018: a season names no month
+    types = {(d["type"], d["date"]) for d in by_name["PMC5904409"].article["dates"]}
+    assert types == {("epub", "2018-04-17"), ("collection", "2018")}  # Mar-Apr 2018: a season names no month
 
 
 def test_abstract_parts(by_name: dict[str, Article]) -> None:
