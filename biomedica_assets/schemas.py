@@ -464,6 +464,27 @@ SAMPLE_INDEX = Table(
     ),
 )
 
+WITHDRAWALS = Table(
+    "withdrawals",
+    "Catalogue: versions that were collected once and must not be served, whatever snapshot or export names them.",
+    ("pmcid", "version"),
+    (
+        Column("listed_id", _TEXT, "article version as the release lists it", required=True),
+        Column("article_id", _TEXT, "article version by its own XML", required=True),
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("version", _INT, "version number as listed", required=True),
+        Column(
+            "reason",
+            _TEXT,
+            "removed, absent, retracted, gated:<reason>, or pmcid_retracted when the published version is retracted",
+            "outcome in version_log",
+            required=True,
+        ),
+        Column("since_chunk", _TEXT, "chunk whose row withdraws it", required=True),
+        Column("since_release", _TEXT, "release of that chunk", required=True),
+    ),
+)
+
 CHUNK_TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -545,7 +566,10 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
     return {"type": "string"}
 
 
-ALL_TABLES = (FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values(), VERSION_LOG, CURRENT, SAMPLE_INDEX)
+ALL_TABLES = (
+    *(FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values()),
+    *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS),
+)
 
 
 def to_markdown() -> str:

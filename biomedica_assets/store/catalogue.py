@@ -1,7 +1,7 @@
 """The catalogue: which rows are current, as immutable generations, and the DuckDB views every reader goes through.
 
-A generation is three Parquet files (`version_log`, `current`, `sample_index`) and a JSON file that names them with
-the chunks they were made from; ``catalogue/generation.json`` points at the newest. It is built from the one before
+A generation is four Parquet files (`version_log`, `current`, `sample_index`, `withdrawals`) and a JSON file that
+names them with the chunks they were made from; ``catalogue/generation.json`` points at the newest. It is built from the one before
 and the chunks that changed since, so a day costs what the day changed plus one copy of two narrow tables.
 What does not belong here: how chunks come about (`ingest`), search indexes.
 """
@@ -13,7 +13,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ from biomedica_assets.store.manifests import (
 )
 
 POINTER = "catalogue/generation.json"
-CATALOGUE_VERSION = 1
+WITHDRAWALS = "withdrawals.parquet"
+"""The newest generation's withdrawal list, under a path that restoring an older state leaves alone."""
+CATALOGUE_VERSION = 2
 """Raised when the rules below change: the next build starts from nothing instead of the generation before."""
 
 MEMORY_LIMIT = "2GB"
@@ -47,6 +49,7 @@ class Generation(JsonRecord):
     """One state of the catalogue. ``files`` by table; ``chunks`` maps each chunk to the digest of its data.
 
     ``paths`` lists, per chunk table, the live Parquet files: opening the catalogue costs one small read.
+    ``schemas`` are the schema versions that they were written with.
     """
 
     version: int
@@ -55,6 +58,7 @@ class Generation(JsonRecord):
     releases: list[str]
     paths: dict[str, list[str]]
     counts: dict[str, int]
+    schemas: list[str] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, data: bytes) -> Generation:
@@ -84,8 +88,9 @@ def build_generation(files: Files) -> Generation:
     before = read_generation(files)
     chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
     paths = _live_paths(files, manifests)
-    state = (CATALOGUE_VERSION, chunks, releases, paths)
-    if before and (before.version, before.chunks, before.releases, before.paths) == state:
+    written_with = _schema_versions(manifests.values())
+    state = (CATALOGUE_VERSION, chunks, releases, paths, written_with)
+    if before and (before.version, before.chunks, before.releases, before.paths, before.schemas) == state:
         return before
     if before and (before.version != CATALOGUE_VERSION or not set(before.releases) <= set(releases)):
         before = None
@@ -98,7 +103,9 @@ def build_generation(files: Files) -> Generation:
         releases=releases,
         paths=paths,
         counts={name: data_file.rows for name, data_file in written.items()},
+        schemas=written_with,
     )
+    files.write(WITHDRAWALS, files.read(written["withdrawals"].path))
     files.write(POINTER, generation.to_json())
     write_local_database(files, generation)
     return generation
@@ -112,6 +119,10 @@ def _live_paths(files: Files, manifests: Mapping[str, ChunkManifest]) -> dict[st
     for name in schemas.DERIVED_TABLES:
         paths[name] = [manifest.file.path for manifest in read_derived(files, name).values()]
     return paths
+
+
+def _schema_versions(manifests: Iterable[ChunkManifest]) -> list[str]:
+    return sorted({str(manifest.inputs.get("schema")) for manifest in manifests})
 
 
 def _build_tables(
@@ -138,6 +149,7 @@ def _build_tables(
             return _empty(schema)
         return f"SELECT * FROM read_parquet({url(before.files[table].path)})"
 
+    written = _schema_versions(manifests.values())
     versions = [manifests[chunk].tables["versions"].path for chunk in changed]
     # A removal counts as soon as its file list exists, whether or not its chunk is committed.
     unseen = [file_list_path(name) for name in releases if not before or name not in before.releases]
@@ -148,21 +160,23 @@ def _build_tables(
         WHERE outcome = 'removed' OR chunk NOT IN (SELECT chunk FROM touched)
         UNION ALL
         SELECT chunk, article_id, pmcid, version, outcome, coalesce(is_manuscript, false), licence_group
-        FROM {_parquet(files, versions, schemas.VERSIONS)}
+        FROM {_parquet(files, versions, schemas.VERSIONS, written)}
         WHERE outcome NOT IN ('failed', 'superseded', 'removed')
         UNION ALL
         SELECT chunk, listed_id, pmcid, version, 'removed', false, NULL
-        FROM {_parquet(files, unseen, schemas.FILE_LIST)} WHERE action = 'remove'
+        FROM {_parquet(files, unseen, schemas.FILE_LIST, [])} WHERE action = 'remove'
     """)
     connection.execute("""
         CREATE TABLE newest AS SELECT * FROM log
         QUALIFY row_number() OVER (PARTITION BY pmcid, version ORDER BY chunk DESC) = 1
     """)
+    connection.execute(_standing(files))
     connection.execute("""
         CREATE TABLE live AS
         SELECT chunk, article_id, pmcid, version, is_manuscript, licence_group FROM newest
         WHERE outcome = 'collected'
           AND pmcid NOT IN (SELECT pmcid FROM newest WHERE outcome = 'retracted' AND NOT is_manuscript)
+          AND (pmcid, version) NOT IN (SELECT (pmcid, version) FROM standing)
         QUALIFY row_number() OVER (PARTITION BY pmcid ORDER BY is_manuscript, version DESC) = 1
     """)
     connection.execute(f"""
@@ -174,7 +188,7 @@ def _build_tables(
 
     def of_chunks(table: str) -> str:
         paths = [manifests[chunk].tables[table].path for chunk in needed]
-        return _parquet(files, paths, schemas.CHUNK_TABLES[table])
+        return _parquet(files, paths, schemas.CHUNK_TABLES[table], written)
 
     columns = ", ".join(f'"{name}"' for name in schemas.SAMPLE_INDEX.names)
     index = f"""
@@ -194,8 +208,43 @@ def _build_tables(
         schemas.VERSION_LOG: "SELECT * FROM log ORDER BY pmcid, version, chunk",
         schemas.CURRENT: "SELECT * FROM live ORDER BY pmcid",
         schemas.SAMPLE_INDEX: f"SELECT * FROM ({index}) ORDER BY pmcid, image_id",
+        schemas.WITHDRAWALS: _WITHDRAWN,
     }
     return {t.name: _write(files, connection, scratch, t, query) for t, query in queries.items()}
+
+
+def _standing(files: Files) -> str:
+    """Entries of the list so far that the log knows nothing newer about: it has gone back to an earlier state."""
+    url = duck_url(files, WITHDRAWALS)
+    known = (
+        f"SELECT * FROM read_parquet({_sql_text(url)})" if files.exists(WITHDRAWALS) else _empty(schemas.WITHDRAWALS)
+    )
+    return f"""
+        CREATE TABLE standing AS SELECT * FROM ({known}) w
+        WHERE NOT EXISTS (FROM log WHERE log.pmcid = w.pmcid AND log.chunk >= w.since_chunk
+                          AND (log.version = w.version OR w.reason = 'pmcid_retracted'))
+    """
+
+
+# What was never collected need not be withheld, and what the store's own settings gate is no withdrawal.
+_WITHDRAWN = """
+    SELECT concat('PMC', pmcid, '.', version) AS listed_id, article_id, pmcid, version, reason, since_chunk,
+           regexp_replace(since_chunk, '-[^-]*$', '') AS since_release
+    FROM (
+        SELECT c.article_id, pmcid, version, CASE WHEN n.outcome = 'collected' THEN 'pmcid_retracted' ELSE n.outcome END
+               AS reason, CASE WHEN n.outcome = 'collected' THEN r.chunk ELSE n.chunk END AS since_chunk
+        FROM (SELECT pmcid, version, max_by(article_id, chunk) AS article_id
+              FROM log WHERE outcome = 'collected' GROUP BY ALL) c
+        JOIN newest n USING (pmcid, version)
+        LEFT JOIN (SELECT pmcid, max(chunk) AS chunk FROM newest
+                   WHERE outcome = 'retracted' AND NOT is_manuscript GROUP BY 1) r USING (pmcid)
+        WHERE n.outcome NOT IN ('out_of_scope', 'gated:historical_ocr')
+          AND (n.outcome <> 'collected' OR r.chunk IS NOT NULL)
+        UNION ALL
+        SELECT article_id, pmcid, version, reason, since_chunk FROM standing
+    )
+    ORDER BY pmcid, version
+"""
 
 
 def _write(
@@ -230,24 +279,37 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
     generation = read_generation(files)
     if generation is None:
         raise FileNotFoundError(f"{files.url} has no catalogue yet: materialize the asset `catalogue`")
+    return open_views(files, generation, removed_since(files, generation))
+
+
+def open_views(files: Files, generation: Generation, withheld: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
+    """A connection with the views of this generation; the listed ids ``withheld`` are masked."""
     connection = duckdb.connect()
     register(files, connection)
-    for statement in view_statements(files, generation, _withdrawn_since(files, generation)):
+    withheld = pa.table({"listed_id": pa.array(sorted(withheld), pa.string())})
+    if len(withheld):
+        connection.register("arriving", withheld)
+        connection.execute("CREATE TABLE withheld AS SELECT * FROM arriving")
+        connection.unregister("arriving")
+    for statement in view_statements(files, generation, masked=len(withheld) > 0):
         connection.execute(statement)
     return connection
 
 
-def view_statements(files: Files, generation: Generation, withdrawn: Iterable[str] = ()) -> Iterator[str]:
-    """The CREATE VIEW statements of `open_catalogue`; versions listed as ``withdrawn`` are masked."""
-    masked = ", ".join(_sql_text(listed_id) for listed_id in sorted(withdrawn))
+def view_statements(files: Files, generation: Generation, *, masked: bool = False) -> Iterator[str]:
+    """The CREATE VIEW statements of `open_catalogue`; if ``masked``, without the ids of a table ``withheld``."""
     current, index = (_sql_text(duck_url(files, generation.files[name].path)) for name in ("current", "sample_index"))
-    where = f" WHERE concat('PMC', pmcid, '.', version) NOT IN ({masked})" if masked else ""
+    where = " WHERE concat('PMC', pmcid, '.', version) NOT IN (FROM withheld)" if masked else ""
     yield f"CREATE OR REPLACE VIEW current AS SELECT * FROM read_parquet({current}){where}"
+    if "withdrawals" in generation.files:
+        list_url = _sql_text(duck_url(files, generation.files["withdrawals"].path))
+        yield f"CREATE OR REPLACE VIEW withdrawals AS SELECT * FROM read_parquet({list_url})"
     where = " SEMI JOIN current USING (chunk, article_id)" if masked else ""
     yield f"CREATE OR REPLACE VIEW sample_index AS SELECT * FROM read_parquet({index}){where}"
     for name, table in {**schemas.CHUNK_TABLES, **schemas.DERIVED_TABLES}.items():
         listed = generation.paths.get(name, [])  # a generation of an older version knows fewer tables
-        yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {_parquet(files, listed, table)}"
+        tables = _parquet(files, listed, table, generation.schemas)
+        yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {tables}"
         if {"chunk", "article_id"} <= set(table.names) and name not in ("versions", "failures"):
             yield (
                 f"CREATE OR REPLACE VIEW {name} AS "
@@ -294,8 +356,8 @@ def write_local_database(files: Files, generation: Generation) -> Path | None:
     return target
 
 
-def _withdrawn_since(files: Files, generation: Generation) -> set[str]:
-    """Ids that file lists newer than the generation remove."""
+def removed_since(files: Files, generation: Generation) -> set[str]:
+    """Listed ids that file lists newer than the generation remove."""
     withdrawn: set[str] = set()
     for release in list_releases(files):
         if release not in generation.releases:
@@ -315,12 +377,19 @@ def _connect(files: Files, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]
         yield connection
 
 
-def _parquet(files: Files, paths: list[str], table: schemas.Table) -> str:
-    """A FROM item over these files: the table's columns, null where an older file lacks one."""
+def _parquet(files: Files, paths: list[str], table: schemas.Table, written: list[str]) -> str:
+    """A FROM item over these files: the table's columns, null where a file of an older schema lacks one.
+
+    Files of today's schema alone, the usual case, are taken as they are: looking into each costs a read per file.
+    """
     if not paths:
         return f"({_empty(table)})"
     listed = ", ".join(_sql_text(duck_url(files, path)) for path in paths)
-    return f"read_parquet([{listed}])"
+    if set(written) <= {str(schemas.SCHEMA_VERSION)}:
+        return f"read_parquet([{listed}])"
+    names = ", ".join(f'"{name}"' for name in table.names)
+    read = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+    return f"(SELECT {names} FROM ({_empty(table)} UNION ALL BY NAME {read}))"
 
 
 def _empty(table: schemas.Table) -> str:
