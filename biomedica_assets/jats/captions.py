@@ -57,7 +57,7 @@ def add_caption(
         walk.captions.append(row)
         if text:
             walk.caption_block(text, out.links, figure_id)
-    return [block for block in out.nested if block.tag not in ("graphic", "permissions")]
+    return out.nested
 
 
 def caption_text(captions: list[Element], walk: Walk) -> tuple[str | None, Inline]:

@@ -9,6 +9,7 @@ for itself are not expanded either (billion laughs); names of the HTML and MathM
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from html.entities import html5
@@ -68,7 +69,7 @@ def read_document(data: bytes) -> Document:
     problems: list[tuple[str, str]] = []
     root = _parse(data, problems)
     name = local_name(root)
-    articles = [root] if name == "article" else [a for a in root.iter("{*}article") if _is_outermost(a)]
+    articles = [root] if name == "article" else list(_outermost_articles(root))
     if not articles:
         message = f"no article element; the root is {name!r}"
         raise MalformedXML(message) if problems and not len(root) else NotAnArticle(message)
@@ -182,8 +183,12 @@ def _resolve_entity_nodes(root: Element, problems: list[tuple[str, str]]) -> Non
         parent.remove(node)
 
 
-def _is_outermost(article: Element) -> bool:
-    return not any(local_name(a) == "article" for a in article.iterancestors())
+def _outermost_articles(element: Element) -> Iterator[Element]:
+    for child in element:
+        if local_name(child) == "article":
+            yield child
+        elif len(child):
+            yield from _outermost_articles(child)
 
 
 def _strip_namespace(article: Element) -> None:

@@ -19,7 +19,6 @@ from biomedica_assets.jats.document import Element, href_of
 from biomedica_assets.jats.labels import parse_label
 from biomedica_assets.jats.permissions import own_permissions, third_party_notice
 from biomedica_assets.jats.text import plain
-from biomedica_assets.schemas import Row
 
 if TYPE_CHECKING:
     from biomedica_assets.jats.walk import Walk
@@ -54,6 +53,9 @@ _DEFERRED = frozenset(
 )
 
 
+_CHEMISTRY = frozenset(("chem-struct-wrap", "chem-struct-wrapper", "chem-struct"))
+
+
 @dataclass(slots=True)
 class Holder:
     """What the element of a figure holds, before it becomes rows."""
@@ -63,6 +65,7 @@ class Holder:
     graphics: list[list[tuple[int, str]]] = field(default_factory=list)  # per image: (rank, href), best rank lowest
     graphic_ids: list[str] = field(default_factory=list)
     legends: list[Element] = field(default_factory=list)  # text that is no caption: p, statement
+    inline: list[Element] = field(default_factory=list)  # inline-graphic outside the caption
     media: list[str] = field(default_factory=list)
     deferred: list[Element] = field(default_factory=list)
     permissions: list[Element] = field(default_factory=list)
@@ -135,6 +138,10 @@ def _collect(children: Iterable[Element], holder: Holder) -> None:
             _alternatives(child, holder)
         elif tag == "media":
             _media(child, holder, None)
+        elif tag == "inline-graphic":
+            holder.inline.append(child)
+        elif tag in _CHEMISTRY and not any(part.tag in ("caption", "label") for part in child):
+            _collect(child, holder)
         elif tag == "object-id":
             if child.get("pub-id-type") == "doi" and not holder.doi:
                 holder.doi = plain(child)
@@ -270,14 +277,20 @@ def add_figure(walk: Walk, element: Element, holder: Holder, kind: str | None = 
     figure_id = walk.new_figure_id(element, xml_id)
     label = plain(holder.label) if holder.label is not None else None
     parent_id, group = walk.parent_id, walk.group
+    ordinal = len(walk.figures)
+    row: Row = {}
+    walk.figures.append(row)
+    legends = [] if holder.captions else holder.legends
+    nested = add_caption(walk, figure_id, holder.captions, legends, group[1] if group else None)
+    nested = _odd_graphics(walk, holder, nested)
     images = merge_renditions(holder.graphics)
-    row: Row = {
+    row |= {
         "article_id": walk.article_id,
         "figure_id": figure_id,
         "element": element.tag,
         "xml_id": xml_id,
         "kind": kind or _kind(walk, element, holder, label, bool(images)),
-        "ordinal": len(walk.figures),
+        "ordinal": ordinal,
         "label": label,
         "group_id": group[0] if group else None,
         "parent_id": parent_id,
@@ -290,7 +303,6 @@ def add_figure(walk: Walk, element: Element, holder: Holder, kind: str | None = 
         "attribution": " ".join(holder.attributions) or None,
         "n_graphics": len(images),
     }
-    walk.figures.append(row)
     for name in (xml_id, *holder.graphic_ids):
         if name:
             walk.figure_ids.setdefault(name, figure_id)
@@ -298,8 +310,6 @@ def add_figure(walk: Walk, element: Element, holder: Holder, kind: str | None = 
     if parsed and label:
         walk.labels[walk.scope].add(figure_id, parsed, label)
         walk.figure_labels[figure_id] = (walk.scope, parsed)
-    legends = [] if holder.captions else holder.legends
-    nested = add_caption(walk, figure_id, holder.captions, legends, group[1] if group else None)
     if holder.permissions:
         row.update(own_permissions(holder.permissions))
     caption = walk.captions[-1]["text"] if walk.captions and walk.captions[-1]["figure_id"] == figure_id else None
@@ -322,6 +332,29 @@ def add_figure(walk: Walk, element: Element, holder: Holder, kind: str | None = 
             walk.legend(legend)
     walk.within(holder.deferred + nested, parent=figure_id)
     return figure_id
+
+
+def _odd_graphics(walk: Walk, holder: Holder, nested: list[Element]) -> list[Element]:
+    """Graphics inside a caption, in line, or deep in a layout are the figure's when it has no others.
+
+    Returns the nested blocks that are no graphics.
+    """
+    odd = [block for block in nested if block.tag == "graphic"]
+    others = [block for block in nested if block.tag != "graphic"]
+    odd += holder.inline
+    if not holder.graphics and not odd:
+        layouts = [block for block in holder.deferred if block.tag in _LAYOUTS]
+        odd = [graphic for layout in layouts for graphic in layout.iter("graphic", "inline-graphic")]
+    had_none = not holder.graphics
+    for graphic in odd:
+        if had_none:
+            _graphic(graphic, holder, None)
+        else:
+            walk.object(graphic, "inline")
+    return others
+
+
+_LAYOUTS = frozenset(("list", "table", "array", "disp-formula", "disp-formula-group", "disp-quote", "preformat"))
 
 
 def _kind(walk: Walk, element: Element, holder: Holder, label: str | None, has_images: bool) -> str:

@@ -101,7 +101,7 @@ def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[R
         start, end, rid, ref_type = link
         if rid in figure_ids:
             known = [rid]
-        elif " " in rid or not rid.strip():
+        elif " " in rid:
             known = [one for one in rid.split() if one in figure_ids]
         else:
             known = []

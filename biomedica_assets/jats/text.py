@@ -120,10 +120,10 @@ class Inline:
 def collapse(raw: str) -> str:
     """Every run of white space as one ordinary space, none at the ends.
 
-    Most text has no white space but single spaces, and to see that costs a fraction of splitting and joining:
-    ``isprintable`` is false for every white-space character other than the ordinary space.
+    Most text has no white space but single spaces, and to see that costs a fraction of splitting and joining
+    (beyond ASCII, ``isprintable`` is false for every white-space character other than the ordinary space).
     """
-    if "  " in raw or not raw.isprintable():
+    if "  " in raw or ("\n" in raw or "\t" in raw or "\r" in raw if raw.isascii() else not raw.isprintable()):
         return " ".join(raw.split())
     return raw.strip()
 

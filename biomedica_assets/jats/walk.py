@@ -430,7 +430,7 @@ def _formula_group(walk: Walk, element: Element) -> None:
         walk.children(element)
 
 
-_COUNT_REFERENCES = etree.XPath("count(.//ref)")
+_COUNT_REFERENCES = etree.XPath("count(ref) + count(ref-list//ref)")
 
 
 def _references(walk: Walk, element: Element) -> None:
@@ -457,8 +457,8 @@ def sub_article(walk: Walk, element: Element) -> None:
         if child.tag not in ("front", "front-stub"):
             walk.dispatch(child)
         else:
-            for abstract in child.iter("abstract", "trans-abstract"):
-                walk.within(abstract, kind="abstract")
+            for part in child.iter("abstract", "trans-abstract", "author-notes"):
+                walk.within(part, kind="footnote" if part.tag == "author-notes" else "abstract")
     walk.scope, walk.sub_article, walk.place, walk.path, walk.section_type = saved
 
 

@@ -1,4 +1,3 @@
-
 """Bytes to articles: wrappers, entities, damaged and hostile input, identity."""
 
 from __future__ import annotations

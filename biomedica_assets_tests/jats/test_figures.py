@@ -121,6 +121,12 @@ def test_ids_are_escaped() -> None:
         ),
         ('<media mimetype="image" xlink:href="a.png"/>', [["a.png"]]),
         ('<graphic xlink:href="  "/><graphic/>', []),
+        # graphics in odd places, when the figure has no others
+        ('<p><inline-graphic xlink:href="a.gif"/></p>', [["a.gif"]]),
+        ('<caption><p>T.<graphic xlink:href="a"/></p></caption>', [["a"]]),
+        ('<chem-struct-wrap><chem-struct><graphic xlink:href="a"/></chem-struct></chem-struct-wrap>', [["a"]]),
+        ('<disp-formula><graphic xlink:href="a"/></disp-formula>', [["a"]]),
+        ('<p><list><list-item><p><graphic xlink:href="a"/></p></list-item></list></p>', [["a"]]),
     ],
 )
 def test_images(inner: str, expected: list[list[str]]) -> None:
@@ -130,6 +136,12 @@ def test_images(inner: str, expected: list[list[str]]) -> None:
     assert [i["image_id"] for i in article.images] == [f"PMC1.1/F1/{n + 1}" for n in range(len(expected))]
     assert article.figures[0]["n_graphics"] == len(expected)
     assert article.objects == []
+
+
+def test_inline_graphics_beside_a_graphic_are_objects() -> None:
+    article = parse('<fig id="F1"><p><inline-graphic xlink:href="a.gif"/></p><graphic xlink:href="g"/></fig>')
+    assert [i["href"] for i in article.images] == ["g"]
+    assert [(o["file_name"], o["object_class"]) for o in article.objects] == [("a.gif", "inline")]
 
 
 def test_video_figure() -> None:
