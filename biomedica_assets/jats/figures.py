@@ -19,6 +19,7 @@ from biomedica_assets.jats.document import Element, href_of
 from biomedica_assets.jats.labels import parse_label
 from biomedica_assets.jats.permissions import own_permissions, third_party_notice
 from biomedica_assets.jats.text import plain
+from biomedica_assets.schemas import Row
 
 if TYPE_CHECKING:
     from biomedica_assets.jats.walk import Walk

@@ -183,10 +183,14 @@ def _mentions_of_link(walk: Walk, text: str, link: Link, rids: list[str], limit:
 
 def _target(labels: dict[str, Label], item: Item) -> str | None:
     """The linked figure whose label has an item's number; among several the one whose prefix and letter fit."""
-    found = [t for t, label in labels.items() if label.first <= item.number <= label.last]
+    prefix = item.prefix.lower()
+    found = [
+        target
+        for target, label in labels.items()
+        if label.first <= item.number <= label.last and label.series.endswith(prefix)
+    ]
     if len(found) > 1:
-        prefix, letter = item.prefix.lower(), item.panels[0].lower() if item.panels else ""
-        found = [t for t in found if labels[t].series.endswith(prefix)] or found
+        letter = item.panels[0].lower() if item.panels else ""
         found = [t for t in found if labels[t].letter == letter] or found
     return found[0] if found else None
 

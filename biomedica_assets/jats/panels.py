@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 _DASH = "[-‐‑‒–—−]"
 # One panel: a letter, perhaps with a small number, primes or a roman sub-panel; not the start of a word.
-_ONE = r"[A-Za-z](?:\d{1,2}(?![\d.])|(?:iii|ii|iv|vi|v|i)(?![A-Za-z]))?['′’″*]{0,2}(?![A-Za-z0-9])"
+_ONE = r"(?!S\d)[A-Za-z](?:\d{1,2}(?![\d.])|(?:iii|ii|iv|vi|v|i)(?![A-Za-z]))?['′’″*]{0,2}(?![A-Za-z0-9])"
 _END = rf"(?![A-Za-z0-9]|{_DASH}[A-Za-z]{{2}})"
 _LETTER = re.compile(r"([A-Za-z])(\d{1,2})?")
 
@@ -85,7 +85,8 @@ def panels_behind(text: str, start: int, limit: int, inside: Panels | None = Non
     if not match or _NO_PANEL.match(text, match.end()):
         return None
     panels = _continue(text, _letters(match[1]), match.end(), limit)
-    if panels.end == match.end() and not (match[1][0].isupper() and text[match.end() : match.end() + 1] in _CLOSERS):
+    closers = ")];," if match[1][0].isupper() else ")]"
+    if panels.end == match.end() and (match.end() == len(text) or text[match.end()] not in closers):
         return None  # one letter alone: a word ("Figure 3 A patient") more often than a panel
     return panels
 
@@ -94,7 +95,6 @@ _MAYBE_PANELS = re.compile(
     rf"\s*[,:]?\s*(?:[(\[]\s*(?:[Pp]anel|[A-Za-z](?![a-z]{{2}})|\()|\(?\s*[Pp]anel|{_DASH}?[A-Za-z](?![a-z]))|[A-Z]{{2,4}}(?![A-Za-z0-9])"
 )
 _CAPITALS = re.compile(r"[A-Z]{2,4}(?![A-Za-z0-9])")
-_CLOSERS = (")", "]", ";", ",")
 
 
 def _continue(text: str, letters: list[str], end: int, limit: int) -> Panels:

@@ -34,7 +34,10 @@ def mentioned(sentence: str, figs: str | None = None) -> list[tuple[str, str, li
         (f"See {x('F1', 'Figure 1A1, B2')}.", [("F1", "Figure 1A1, B2", ["A1", "B2"])]),
         (f"See {x('F4', 'Fig. 4')} here.", [("F4", "Fig. 4", [])]),
         (f"See {x('F2', 'Fig. 2A–2C')}.", [("F2", "Fig. 2A–2C", ["A", "B", "C"])]),
+        (f"({x('F2', 'Figures 2, S2')})", [("F2", "Figures 2, S2", [])]),
+        (f"({x('F3', '3C and S3A')})", [("F3", "3C and S3A", ["C"])]),
         # panels behind the link
+        (f"(Figure {x('F1', '1')} a).", [("F1", "1 a", ["A"])]),
         (f"({x('F3', 'Figure 3')}B-F, H). The", [("F3", "Figure 3B-F, H", ["B", "C", "D", "E", "F", "H"])]),
         (f"{x('F1', 'Fig 1')} (a and b) show", [("F1", "Fig 1 (a and b)", ["A", "B"])]),
         (f"{x('F2', 'Fig. 2')}, A and B).", [("F2", "Fig. 2, A and B", ["A", "B"])]),
