@@ -407,6 +407,91 @@ SOURCES = Table(
     ),
 )
 
+METADATA = Table(
+    "metadata",
+    "What PubMed says of an article's PMID: an append log by chunk (first sight) and by day (PubMed's changes). "
+    "The newest row per PMID counts, see pubmed_log.",
+    ("partition", "pmid"),
+    (
+        Column("partition", _TEXT, "chunk that holds articles with this PMID, or day of the refresh", required=True),
+        Column("pmid", _INT, "PMID as the articles state it: what was asked for", required=True),
+        Column(
+            "outcome",
+            _TEXT,
+            "found, merged (PubMed answers with another PMID), deleted, missing or unreadable",
+            required=True,
+        ),
+        Column("reason", _TEXT, "why, in words, when not found"),
+        Column("record_pmid", _INT, "PMID in the record", "PMID"),
+        Column("record_version", _INT, "version of the record", "PMID/@Version"),
+        Column("record_type", _TEXT, "article or book", "PubmedArticle, PubmedBookArticle"),
+        Column("pmcid", _INT, "number of the PMCID by PubMed", "ArticleId[@IdType='pmc']"),
+        Column("doi", _TEXT, "DOI by PubMed", "ArticleId[@IdType='doi'], ELocationID"),
+        Column("pii", _TEXT, "publisher's id", "ArticleId[@IdType='pii'], ELocationID"),
+        Column("title", _TEXT, "title, English; of a translated one in brackets", "ArticleTitle, BookTitle"),
+        Column("vernacular_title", _TEXT, "title in its own language", "VernacularTitle"),
+        Column("abstract", _structs(label=_TEXT, category=_TEXT, text=_TEXT), "abstract by parts", "AbstractText"),
+        Column(
+            "other_abstracts",
+            _structs(type=_TEXT, language=_TEXT, label=_TEXT, category=_TEXT, text=_TEXT),
+            "plain-language, publisher's and foreign-language abstracts",
+            "OtherAbstract",
+        ),
+        Column("languages", _TEXTS, "languages of the text, ISO 639-2", "Language"),
+        Column("publication_types", _structs(name=_TEXT, ui=_TEXT), "publication types", "PublicationType"),
+        Column(
+            "mesh",
+            _structs(
+                descriptor=_TEXT,
+                descriptor_ui=_TEXT,
+                type=_TEXT,
+                major=_BOOL,
+                qualifiers=_structs(name=_TEXT, ui=_TEXT, major=_BOOL),
+            ),
+            "MeSH headings, none until the record is indexed; major: the descriptor, or that qualifier, is a main topic",
+            "MeshHeading",
+        ),
+        Column(
+            "supplementary_mesh", _structs(name=_TEXT, ui=_TEXT, type=_TEXT), "supplementary concepts", "SupplMeshName"
+        ),
+        Column("keywords", _structs(keyword=_TEXT, major=_BOOL, owner=_TEXT), "keywords", "Keyword"),
+        Column("chemicals", _structs(name=_TEXT, ui=_TEXT, registry_number=_TEXT), "substances", "Chemical"),
+        Column("grants", _structs(id=_TEXT, acronym=_TEXT, agency=_TEXT, country=_TEXT), "grants", "Grant"),
+        Column("databanks", _structs(name=_TEXT, accession_numbers=_TEXTS), "data sets and trials", "DataBank"),
+        Column(
+            "references",
+            _structs(citation=_TEXT, pmid=_INT, pmcid=_INT, doi=_TEXT),
+            "references in order; null ids where PubMed knows none",
+            "Reference; CommentsCorrections[@RefType='Cites'] in old records",
+        ),
+        Column(
+            "comments_corrections",
+            _structs(kind=_TEXT, source=_TEXT, pmid=_INT, note=_TEXT),
+            "errata, comments, retractions, expressions of concern, updates ... in both directions",
+            "CommentsCorrections",
+        ),
+        Column(
+            "pubmed_status",
+            _TEXT,
+            "retracted, concern (expression of concern, partial retraction) or null",
+            "PublicationType, CommentsCorrections/@RefType",
+        ),
+        Column("indexing_status", _TEXT, "MEDLINE, In-Process, PubMed-not-MEDLINE ...", "MedlineCitation/@Status"),
+        Column("indexing_method", _TEXT, "Manual, Curated or Automated", "MedlineCitation/@IndexingMethod"),
+        Column("citation_subsets", _TEXTS, "subsets, e.g. IM", "CitationSubset"),
+        Column("date_completed", _TEXT, "day indexing was completed, ISO 8601", "DateCompleted"),
+        Column("date_revised", _TEXT, "day of the last revision, ISO 8601", "DateRevised"),
+        Column("publication_status", _TEXT, "ppublish, epublish, aheadofprint ...", "PublicationStatus"),
+        Column(
+            "history", _structs(event=_TEXT, date=_TEXT), "received, accepted, entrez, medline ...", "PubMedPubDate"
+        ),
+        Column("journal_nlm_id", _TEXT, "NLM's id of the journal", "NlmUniqueID"),
+        Column("journal_abbreviation", _TEXT, "NLM's abbreviation of the journal", "MedlineTA"),
+        Column("journal_issn", _TEXT, "linking ISSN", "ISSNLinking"),
+        Column("journal_country", _TEXT, "country of publication", "MedlineJournalInfo/Country"),
+    ),
+)
+
 VERSION_LOG = Table(
     "version_log",
     "Catalogue: the outcome of every file-list row of every committed chunk that states something, and all removals.",
@@ -485,6 +570,45 @@ WITHDRAWALS = Table(
     ),
 )
 
+DUPLICATES = Table(
+    "duplicates",
+    "Images of current articles that are the same picture as another one, cluster by cluster; all others are unique.",
+    ("image_id",),
+    (
+        *_ARTICLE_KEY,
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        Column("perceptual_hash", _TEXT, "64-bit DCT hash, 16 hex digits; null when not decodable"),
+        Column(
+            "kind",
+            _TEXT,
+            "original (first of its cluster by publication date, PMCID, image_id), exact (same bytes as duplicate_of) "
+            "or near (perceptual hash within the distance)",
+            required=True,
+        ),
+        Column("duplicate_of", _TEXT, "earliest image with the same bytes, else the cluster's original; null for it"),
+        Column("distance", _INT, "differing bits of the perceptual hashes, to duplicate_of", unit="bits"),
+        Column("cluster", _TEXT, "image_id of the cluster's original", required=True),
+        Column("cluster_size", _INT, "images in the cluster", required=True),
+    ),
+)
+
+SUBSET = Table(
+    "subset",
+    "Images that a recipe picks from one catalogue generation, by PMCID and image_id; read with what is current now.",
+    ("image_id",),
+    (
+        *_ARTICLE_KEY,
+        Column("pmcid", _INT, "number of the PMCID", required=True),
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        Column("licence_group", _TEXT, "the image's licence group when it was picked", required=True),
+        Column("bytes", _INT, "size of the image file", required=True, unit="bytes"),
+        Column("length", _INT, "length of the sample in its archive shard", required=True, unit="bytes"),
+    ),
+)
+
 CHUNK_TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -502,7 +626,7 @@ CHUNK_TABLES: dict[str, Table] = {
 }
 """The tables that the chunk pass writes, in lineage order."""
 
-DERIVED_TABLES: dict[str, Table] = {}
+DERIVED_TABLES: dict[str, Table] = {table.name: table for table in (METADATA,)}
 """Tables made from committed chunks later on, partition by partition (see `store.derived`)."""
 
 RECORD_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "objects", "failures")
@@ -569,6 +693,7 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
 ALL_TABLES = (
     *(FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values()),
     *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS),
+    *(DUPLICATES, SUBSET),
 )
 
 
