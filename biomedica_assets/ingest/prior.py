@@ -1,15 +1,18 @@
 """What the store already holds of the rows of a chunk: source bytes and image spans of earlier commits.
 
-Looked up in the chunk's own former manifest first, then along ``prior_chunk`` of the file lists. Sources are streamed
-in row order, so a chunk is never in memory as a whole.
+Looked up in the chunk's own former manifest first, then along ``prior_chunk`` of the file lists. Of the sources only
+a few row groups are in memory at a time.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from biomedica_assets.pmc.file_list import FileListRow, read_chunk_rows
 from biomedica_assets.pmc.keys import parse_article_id
@@ -18,7 +21,7 @@ from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import ChunkManifest, DataFile, read_chunk_manifest
 from biomedica_assets.store.tables import iter_rows
 
-_ROWS_AT_ONCE = 64  # articles of sources in memory per open chunk: about 100 kB each
+_GROUPS_HELD = 8  # row groups of `sources` in memory: about 8 MB each, some 80 articles
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ class Held:
 
 
 class PriorState:
-    """Finds `Held` for the rows of one chunk. Opened once per pass; rows must be asked for in file-list order."""
+    """Finds `Held` for the rows of one chunk. Opened once per pass; each row is asked for once, best in their order."""
 
     def __init__(self, files: Files, chunk: str, rows: Sequence[FileListRow], own: ChunkManifest | None) -> None:
         self._files, self._chunk = files, chunk
@@ -53,7 +56,7 @@ class PriorState:
         self._collected: dict[str, tuple[str, str]] = {}
         """listed_id -> (chunk, article_id): the newest one that has images"""
         self._manifests: dict[str, ChunkManifest] = {}
-        self._sources: dict[str, _SourceCursor] = {}
+        self._sources = _Sources(files)
         self._images: dict[str, dict[str, dict[str, Row]]] = {}
         self._incomplete: dict[str, set[str]] = {}
         ids = {row.listed_id for row in rows if row.action != "remove"}
@@ -95,7 +98,7 @@ class PriorState:
         return found
 
     def get(self, row: FileListRow) -> Held | None:
-        """What is held of the row, or None. Call in file-list order."""
+        """What is held of the row, or None."""
         found = self._versions.get(row.listed_id)
         if found is None:
             return None
@@ -103,15 +106,12 @@ class PriorState:
         manifest = self._manifests[chunk]
         tables_only = manifest.inputs.get("wants", {}).get("tables_only", False)
         held = Held(state, chunk, complete=not (tables_only or row.listed_id in self._incomplete[chunk]))
-        if chunk not in self._sources:
-            listed_ids = {listed_id for listed_id, (c, _) in self._versions.items() if c == chunk}
-            self._sources[chunk] = _SourceCursor(self._files, manifest.tables["sources"].path, listed_ids)
-        held.sources = self._sources[chunk].get((row.pmcid, row.version))
+        held.sources = self._sources.get(manifest.tables["sources"].path, (row.pmcid, row.version))
         if row.listed_id in self._collected:
             pictured, article_id = self._collected[row.listed_id]
             if pictured not in self._images:
                 self._images[pictured] = self._read_images(pictured)
-            held.images = self._images[pictured].get(article_id, {})
+            held.images = self._images[pictured].pop(article_id, {})
             held.same_state = pictured == chunk
             held.shards = {shard.path: shard for shard in self._manifests[pictured].shards}
         return held
@@ -132,20 +132,49 @@ HELD_IMAGE_COLUMNS = (
 """What is true of an image file whatever the XML says of it: carried over when the bytes are unchanged."""
 
 
-class _SourceCursor:
-    """Rows of one sources file for some PMCIDs, read forward."""
+class _Sources:
+    """Rows of `sources` of many chunks, article by article, with a bounded number of row groups in memory.
 
-    def __init__(self, files: Files, path: str, listed_ids: set[str]) -> None:
-        self._rows: Iterator[Row] = iter_rows(files, path, batch=_ROWS_AT_ONCE, filters=_pmcid_in(listed_ids))
-        self._next = next(self._rows, None)
+    Each chunk is read forward, but a day's changes jump between the chunks of hundreds of days.
+    """
 
-    def get(self, key: tuple[int, int]) -> dict[str, Row]:
-        found: dict[str, Row] = {}
-        while self._next is not None and (self._next["pmcid"], self._next["version"]) <= key:
-            if (self._next["pmcid"], self._next["version"]) == key:
-                found[self._next["name"]] = self._next
-            self._next = next(self._rows, None)
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._footers: dict[str, pq.FileMetaData] = {}
+        self._groups: OrderedDict[tuple[str, int], tuple[pa.Table, dict[tuple[int, int], list[int]]]] = OrderedDict()
+
+    def get(self, path: str, key: tuple[int, int]) -> dict[str, Row]:
+        """The article's rows by ``name``; ``key`` is (pmcid, version)."""
+        footer = self._footer(path)
+        pmcid = footer.schema.names.index("pmcid")
+        found = {}
+        for number in range(footer.num_row_groups):
+            statistics = footer.row_group(number).column(pmcid).statistics
+            if statistics.min <= key[0] <= statistics.max:
+                table, places = self._group(path, number)
+                for place in places.get(key, ()):
+                    [row] = table.slice(place, 1).to_pylist()
+                    found[row["name"]] = row
         return found
+
+    def _footer(self, path: str) -> pq.FileMetaData:
+        if path not in self._footers:
+            with self._files.open_seekable(path) as file:
+                self._footers[path] = pq.read_metadata(file)
+        return self._footers[path]
+
+    def _group(self, path: str, number: int) -> tuple[pa.Table, dict[tuple[int, int], list[int]]]:
+        if (path, number) not in self._groups:
+            while len(self._groups) >= _GROUPS_HELD:
+                self._groups.popitem(last=False)
+            with self._files.open_seekable(path) as file:
+                table = pq.ParquetFile(file, metadata=self._footer(path)).read_row_group(number, use_threads=False)
+            places: dict[tuple[int, int], list[int]] = defaultdict(list)
+            for place, key in enumerate(zip(table["pmcid"].to_pylist(), table["version"].to_pylist(), strict=True)):
+                places[key].append(place)
+            self._groups[path, number] = (table, places)
+        self._groups.move_to_end((path, number))
+        return self._groups[path, number]
 
 
 def _by_chunk(rows: Sequence[FileListRow], listed_ids: set[str]) -> dict[str, set[str]]:

@@ -88,7 +88,7 @@ def test_moto_to_moto(sample: Path, reference: dict[str, str], monkeypatch: pyte
         files = build("s3://bucket/release", "s3://bucket/store", source_anonymous=False)
         assert data_files(files) == reference
         with open_catalogue(files) as catalogue:
-            rows = catalogue.execute("SELECT * FROM images ORDER BY image_id LIMIT 3").to_arrow_table().to_pylist()
+            rows = catalogue.sql("SELECT * FROM images ORDER BY image_id LIMIT 3").to_arrow_table().to_pylist()
         for row in rows:
             assert hashlib.sha256(read_image(files, row)).hexdigest() == row["sha256"]
 

@@ -63,6 +63,25 @@ def test_re_parse_asks_only_for_what_was_never_held(world: World, monkeypatch: p
     assert world.build() == {"PMC6.1/f2.png": 1}  # its bytes were no picture and are in no shard
 
 
+def test_damaged_pictures_stay_known_as_damaged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their failure is said again by every chunk that holds them: from their bytes in the shard, without a request."""
+    damaged = art(1).with_file("f1.png", picture(5, "JPEG", (400, 300))[:900]).with_file("f2.png", picture(6))
+    world.build(DAYS[0], damaged, max_pixels=300)
+    failures = world.failures()
+    assert {(name, stage) for _, name, stage, _ in failures} == {("PMC1.1/f1.png", "image"), ("PMC1.1/f2.png", "image")}
+    assert world.build(max_pixels=301) == {}  # 24 x 16 pixels are still too many
+    assert world.failures(FIRST) == failures
+    assert world.build(max_pixels=10**6) == {}
+    assert {name for _, name, _, _ in world.failures(FIRST)} == {"PMC1.1/f1.png"}
+    hashes = dict(world.sql("SELECT file_name, perceptual_hash IS NOT NULL FROM images"))
+    assert hashes == {"f1.png": False, "f2.png": True}
+    assert world.build(DAYS[1], damaged.but(title="new").with_file("f2.png", picture(6)), max_pixels=10**6) == {
+        "metadata/PMC1.1.json": 1,
+        "PMC1.1/PMC1.1.xml": 1,
+    }
+    assert world.sql("SELECT object, stage FROM open_failures") == [("PMC1.1/f1.png", "image")]
+
+
 def test_re_parse_of_a_second_chunk_keeps_borrowed_spans(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.build(DAYS[0], art(1), art(2))
     world.build(DAYS[1], art(1).with_file("f2.png", picture(500)), art(2))
