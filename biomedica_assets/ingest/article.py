@@ -9,11 +9,11 @@ import hashlib
 import json
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from biomedica_assets.images import EXTENSIONS, ImageError, Matching, NotAnImage, match_graphics, probe
+from biomedica_assets.images import EXTENSIONS, ImageError, ImageFacts, Matching, NotAnImage, match_graphics, probe
 from biomedica_assets.ingest.prior import HELD_IMAGE_COLUMNS, Held
 from biomedica_assets.jats import PARSER_VERSION, Article, NotAnArticle, parse_article
 from biomedica_assets.licences import Decision, decide_licence, licence_group
@@ -36,8 +36,9 @@ from biomedica_assets.pmc.prefetch import CancelledError
 from biomedica_assets.pmc.releases import SourceUnusableError
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
+from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, StoreError
-from biomedica_assets.store.shards import sample_key
+from biomedica_assets.store.shards import read_image, sample_key
 
 
 class NewSample(NamedTuple):
@@ -141,10 +142,11 @@ class ArticlePass:
         chunk: key of the chunk.
         source: reader of the release.
         settings: scope, gates and limits.
+        store: where held images lie.
     """
 
-    def __init__(self, chunk: str, source: Articles, settings: Settings) -> None:
-        self._chunk, self._source, self._settings = chunk, source, settings
+    def __init__(self, chunk: str, source: Articles, settings: Settings, store: Files) -> None:
+        self._chunk, self._source, self._settings, self._store = chunk, source, settings, store
 
     def run(self, row: FileListRow, held: Held | None) -> ArticleResult:
         """Fetch what is not held, parse, match, probe.
@@ -160,7 +162,7 @@ class ArticlePass:
             if self._already_held(row, held):
                 return self._finished(row, None, "superseded", f"{held.chunk} holds this state already")
         reader = _Reader(self._source, row, held, self._chunk)
-        work = _Work(row, held, reader, self._settings)
+        work = _Work(row, held, reader, self._settings, self._store)
         try:
             return self._collect(row, reader, work)
         except (OSError, MemoryError, SourceUnusableError, StoreError, CancelledError):
@@ -273,8 +275,8 @@ _GATES = {
 class _Work:
     """The parsed article of one row, and what is done with it. One per row; not shared between threads."""
 
-    def __init__(self, row: FileListRow, held: Held | None, reader: _Reader, settings: Settings) -> None:
-        self._row, self._held, self._reader, self._settings = row, held, reader, settings
+    def __init__(self, row: FileListRow, held: Held | None, reader: _Reader, settings: Settings, store: Files) -> None:
+        self._row, self._held, self._reader, self._settings, self._store = row, held, reader, settings, store
         self.article: Article | None = None
         self.matching = Matching({}, [])
         self._parsed: bytes | None = None
@@ -350,7 +352,7 @@ class _Work:
         for name in dict.fromkeys(self.matching.files.values()):
             reference = references[name]
             if held := self._held_image(reference):
-                files[name] = {column: held[column] for column in HELD_IMAGE_COLUMNS}
+                files[name] = self._held_facts(reference, held, failures)
                 self._use_held(held, result)
                 continue
             data = collected.media.get(reference.key)
@@ -362,6 +364,16 @@ class _Work:
                 self._add_sample(collected.opened.metadata, name, data, facts, result)
         return files
 
+    def _held_facts(self, reference: ObjectRef, held: Row, failures: list[Row]) -> Row:
+        """Columns of a held image. One of which something is not known is looked at again, in its shard.
+
+        It may be damaged, which this pass has to say too; or other limits or columns hold now than then.
+        """
+        row = {column: held[column] for column in HELD_IMAGE_COLUMNS}
+        if all(held[column] is not None for column in _FACTS):
+            return row
+        return row | (self._facts(reference, read_image(self._store, held), failures) or {})
+
     def _use_held(self, held: Row, result: ArticleResult) -> None:
         assert self._held is not None
         result.shards[held["shard"]] = self._held.shards[held["shard"]]
@@ -369,7 +381,7 @@ class _Work:
     def _add_sample(self, metadata: ArticleMetadata, name: str, data: bytes, facts: Row, result: ArticleResult) -> None:
         held = self._held.images.get(name) if self._held else None
         if held is not None and held["md5"] == facts["md5"]:
-            facts.update({column: held[column] for column in HELD_IMAGE_COLUMNS})
+            facts.update({column: held[column] for column in HELD_IMAGE_COLUMNS if column not in facts})
             self._use_held(held, result)
             return
         key = facts["sample_key"] = sample_key(metadata.article_id, name)
@@ -444,6 +456,7 @@ class _Work:
         return rows
 
 
+_FACTS = tuple(f.name for f in fields(ImageFacts))
 _SAMPLE_FACTS = (
     *("article_id", "figure_id", "image_id", "file_name", "key", "media_type", "width", "height"),
     *("md5", "sha256", "licence_code", "licence_group"),

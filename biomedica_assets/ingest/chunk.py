@@ -81,7 +81,7 @@ def ingest_chunk(
     with tempfile.TemporaryDirectory(prefix=f"chunk-{chunk}-", dir=settings.scratch or None) as scratch:
         writer = _ChunkWriter(Path(scratch), chunk, settings.shard_bytes)
         prior = PriorState(files, chunk, rows, own)
-        work = ArticlePass(chunk, source, settings)
+        work = ArticlePass(chunk, source, settings, files)
         results = prefetch(
             ((row, prior.get(row)) for row in rows),
             lambda item: work.run(*item),
