@@ -1,8 +1,8 @@
 """The catalogue: which rows are current, as immutable generations, and the DuckDB views every reader goes through.
 
-A generation is four Parquet files (`version_log`, `current`, `sample_index`, `withdrawals`) and a JSON file that
-names them with the chunks they were made from; ``catalogue/generation.json`` points at the newest. It is built from the one before
-and the chunks that changed since, so a day costs what the day changed plus one copy of two narrow tables.
+A generation is a few Parquet files (`version_log`, `current`, `sample_index` ...) and a JSON file that
+names them with the chunks they were made from; ``catalogue/generation.json`` points at the newest. It is built from
+the one before and the chunks that changed since, so a day costs what it changed plus one copy of narrow tables.
 What does not belong here: how chunks come about (`ingest`), search indexes.
 """
 
@@ -13,7 +13,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
+from biomedica_assets.store import pubmed_log
 from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.duck import duck_url, register
 from biomedica_assets.store.files import Files
@@ -37,7 +38,7 @@ from biomedica_assets.store.manifests import (
 POINTER = "catalogue/generation.json"
 WITHDRAWALS = "withdrawals.parquet"
 """The newest generation's withdrawal list, under a path that restoring an older state leaves alone."""
-CATALOGUE_VERSION = 2
+CATALOGUE_VERSION = 3
 """Raised when the rules below change: the next build starts from nothing instead of the generation before."""
 
 MEMORY_LIMIT = "2GB"
@@ -59,6 +60,7 @@ class Generation(JsonRecord):
     paths: dict[str, list[str]]
     counts: dict[str, int]
     schemas: list[str] = field(default_factory=list)
+    honour_pubmed_retractions: bool = True
 
     @classmethod
     def from_json(cls, data: bytes) -> Generation:
@@ -81,30 +83,26 @@ def data_digest(manifest: ChunkManifest) -> str:
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
 
-def build_generation(files: Files) -> Generation:
-    """Build and publish the generation for what is committed now; the old one is returned when nothing changed."""
+def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) -> Generation:
+    """Build and publish the generation for what is committed now; the old one is returned when nothing changed.
+
+    Unless PubMed's retractions are honoured, they only show in ``current.pubmed_status``; PMC's own always count.
+    """
     manifests = read_chunk_manifests(files)
     releases = list_releases(files)
     before = read_generation(files)
     chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
     paths = _live_paths(files, manifests)
     written_with = _schema_versions(manifests.values())
-    state = (CATALOGUE_VERSION, chunks, releases, paths, written_with)
-    if before and (before.version, before.chunks, before.releases, before.paths, before.schemas) == state:
+    generation = Generation(CATALOGUE_VERSION, {}, chunks, releases, paths, {}, written_with, honour_pubmed_retractions)
+    if before and replace(before, files={}, counts={}) == generation:
         return before
     if before and (before.version != CATALOGUE_VERSION or not set(before.releases) <= set(releases)):
         before = None
     with tempfile.TemporaryDirectory() as scratch, _connect(files, Path(scratch)) as connection:
-        written = _build_tables(files, connection, Path(scratch), before, manifests, chunks, releases)
-    generation = Generation(
-        version=CATALOGUE_VERSION,
-        files=written,
-        chunks=chunks,
-        releases=releases,
-        paths=paths,
-        counts={name: data_file.rows for name, data_file in written.items()},
-        schemas=written_with,
-    )
+        written = _build_tables(files, connection, Path(scratch), before, manifests, generation)
+    counts = {name: data_file.rows for name, data_file in written.items()}
+    generation = replace(generation, files=written, counts=counts)
     files.write(WITHDRAWALS, files.read(written["withdrawals"].path))
     files.write(POINTER, generation.to_json())
     write_local_database(files, generation)
@@ -131,9 +129,9 @@ def _build_tables(
     scratch: Path,
     before: Generation | None,
     manifests: Mapping[str, ChunkManifest],
-    chunks: Mapping[str, str],
-    releases: list[str],
+    now: Generation,
 ) -> dict[str, DataFile]:
+    chunks, releases = now.chunks, now.releases
     old_chunks = before.chunks if before else {}
     changed = [chunk for chunk, digest in chunks.items() if old_chunks.get(chunk) != digest]
     gone = [chunk for chunk in old_chunks if chunk not in chunks]
@@ -150,7 +148,11 @@ def _build_tables(
         return f"SELECT * FROM read_parquet({url(before.files[table].path)})"
 
     written = _schema_versions(manifests.values())
-    versions = [manifests[chunk].tables["versions"].path for chunk in changed]
+
+    def of_chunks(table: str, chunks: Iterable[str]) -> str:
+        paths = [manifests[chunk].tables[table].path for chunk in chunks]
+        return _parquet(files, paths, schemas.CHUNK_TABLES[table], written)
+
     # A removal counts as soon as its file list exists, whether or not its chunk is committed.
     unseen = [file_list_path(name) for name in releases if not before or name not in before.releases]
     log_columns = ", ".join(schemas.VERSION_LOG.names)
@@ -159,22 +161,30 @@ def _build_tables(
         SELECT {log_columns} FROM ({old("version_log", schemas.VERSION_LOG)})
         WHERE outcome = 'removed' OR chunk NOT IN (SELECT chunk FROM touched)
         UNION ALL
-        SELECT chunk, article_id, pmcid, version, outcome, coalesce(is_manuscript, false), licence_group
-        FROM {_parquet(files, versions, schemas.VERSIONS, written)}
-        WHERE outcome NOT IN ('failed', 'superseded', 'removed')
+        SELECT v.chunk, v.article_id, v.pmcid, v.version, v.outcome, coalesce(v.is_manuscript, false), v.licence_group,
+               coalesce(a.pmid, v.pmid)
+        FROM {of_chunks("versions", changed)} v
+        LEFT JOIN {of_chunks("articles", changed)} a USING (chunk, article_id)
+        WHERE v.outcome NOT IN ('failed', 'superseded', 'removed')
         UNION ALL
-        SELECT chunk, listed_id, pmcid, version, 'removed', false, NULL
+        SELECT chunk, listed_id, pmcid, version, 'removed', false, NULL, NULL
         FROM {_parquet(files, unseen, schemas.FILE_LIST, [])} WHERE action = 'remove'
     """)
     connection.execute("""
         CREATE TABLE newest AS SELECT * FROM log
         QUALIFY row_number() OVER (PARTITION BY pmcid, version ORDER BY chunk DESC) = 1
     """)
-    connection.execute(_standing(files))
+    touched, metadata = pubmed_log.touched_partitions(before.paths["metadata"] if before else [], now.paths["metadata"])
+    new_rows = pubmed_log.NEW_ROWS.format(metadata=_parquet(files, metadata, schemas.METADATA, written))
+    connection.execute(pubmed_log.create_log(old("pubmed_log", schemas.PUBMED_LOG), new_rows, touched))
+    connection.execute(pubmed_log.create_retracted(now.honour_pubmed_retractions))
+    connection.execute(_standing(files, now.honour_pubmed_retractions))
     connection.execute("""
         CREATE TABLE live AS
-        SELECT chunk, article_id, pmcid, version, is_manuscript, licence_group FROM newest
+        SELECT chunk, article_id, pmcid, version, is_manuscript, licence_group, pmid, pubmed_status FROM newest
+        LEFT JOIN (SELECT pmid, pubmed_status FROM pubmed WHERE is_newest) USING (pmid)
         WHERE outcome = 'collected'
+          AND pmcid NOT IN (SELECT pmcid FROM pubmed_retracted)
           AND pmcid NOT IN (SELECT pmcid FROM newest WHERE outcome = 'retracted' AND NOT is_manuscript)
           AND (pmcid, version) NOT IN (SELECT (pmcid, version) FROM standing)
         QUALIFY row_number() OVER (PARTITION BY pmcid ORDER BY is_manuscript, version DESC) = 1
@@ -186,10 +196,6 @@ def _build_tables(
     """)
     needed = [row[0] for row in connection.execute("SELECT DISTINCT chunk FROM fresh ORDER BY 1").fetchall()]
 
-    def of_chunks(table: str) -> str:
-        paths = [manifests[chunk].tables[table].path for chunk in needed]
-        return _parquet(files, paths, schemas.CHUNK_TABLES[table], written)
-
     columns = ", ".join(f'"{name}"' for name in schemas.SAMPLE_INDEX.names)
     index = f"""
         SELECT {columns} FROM ({old("sample_index", schemas.SAMPLE_INDEX)})
@@ -199,21 +205,22 @@ def _build_tables(
         SELECT i.chunk, a.pmcid, i.article_id, i.figure_id, i.image_id, f.kind, i.licence_group, i.licence_code,
                a.publication_year, a.journal, a.article_type, i.media_type, i.width, i.height, i.bytes, i.sha256,
                i.shard, i."offset", i.length, i.image_offset
-        FROM {of_chunks("images")} i
+        FROM {of_chunks("images", needed)} i
         SEMI JOIN fresh USING (chunk, article_id)
-        JOIN {of_chunks("articles")} a USING (chunk, article_id)
-        JOIN {of_chunks("figures")} f USING (chunk, figure_id)
+        JOIN {of_chunks("articles", needed)} a USING (chunk, article_id)
+        JOIN {of_chunks("figures", needed)} f USING (chunk, figure_id)
     """
     queries = {
         schemas.VERSION_LOG: "SELECT * FROM log ORDER BY pmcid, version, chunk",
         schemas.CURRENT: "SELECT * FROM live ORDER BY pmcid",
         schemas.SAMPLE_INDEX: f"SELECT * FROM ({index}) ORDER BY pmcid, image_id",
         schemas.WITHDRAWALS: _WITHDRAWN,
+        schemas.PUBMED_LOG: "SELECT * FROM pubmed ORDER BY pmid, partition",
     }
     return {t.name: _write(files, connection, scratch, t, query) for t, query in queries.items()}
 
 
-def _standing(files: Files) -> str:
+def _standing(files: Files, honour_pubmed: bool) -> str:
     """Entries of the list so far that the log knows nothing newer about: it has gone back to an earlier state."""
     url = duck_url(files, WITHDRAWALS)
     known = (
@@ -221,25 +228,32 @@ def _standing(files: Files) -> str:
     )
     return f"""
         CREATE TABLE standing AS SELECT * FROM ({known}) w
-        WHERE NOT EXISTS (FROM log WHERE log.pmcid = w.pmcid AND log.chunk >= w.since_chunk
-                          AND (log.version = w.version OR w.reason = 'pmcid_retracted'))
+        WHERE CASE WHEN w.reason = 'pubmed_retracted'
+                   THEN {honour_pubmed}
+                        AND NOT EXISTS (FROM log JOIN pubmed USING (pmid) WHERE log.pmcid = w.pmcid
+                                        AND pubmed.is_newest AND pubmed.partition >= w.since_chunk)
+                   ELSE NOT EXISTS (FROM log WHERE log.pmcid = w.pmcid AND log.chunk >= w.since_chunk
+                                    AND (log.version = w.version OR w.reason = 'pmcid_retracted')) END
     """
 
 
 # What was never collected need not be withheld, and what the store's own settings gate is no withdrawal.
 _WITHDRAWN = """
     SELECT concat('PMC', pmcid, '.', version) AS listed_id, article_id, pmcid, version, reason, since_chunk,
-           regexp_replace(since_chunk, '-[^-]*$', '') AS since_release
+           regexp_replace(since_chunk, '-[0-9]{5,}$', '') AS since_release
     FROM (
-        SELECT c.article_id, pmcid, version, CASE WHEN n.outcome = 'collected' THEN 'pmcid_retracted' ELSE n.outcome END
-               AS reason, CASE WHEN n.outcome = 'collected' THEN r.chunk ELSE n.chunk END AS since_chunk
+        SELECT c.article_id, pmcid, version,
+               CASE WHEN n.outcome <> 'collected' THEN n.outcome WHEN r.chunk IS NOT NULL THEN 'pmcid_retracted'
+                    ELSE 'pubmed_retracted' END AS reason,
+               CASE WHEN n.outcome <> 'collected' THEN n.chunk ELSE coalesce(r.chunk, p.partition) END AS since_chunk
         FROM (SELECT pmcid, version, max_by(article_id, chunk) AS article_id
               FROM log WHERE outcome = 'collected' GROUP BY ALL) c
         JOIN newest n USING (pmcid, version)
         LEFT JOIN (SELECT pmcid, max(chunk) AS chunk FROM newest
                    WHERE outcome = 'retracted' AND NOT is_manuscript GROUP BY 1) r USING (pmcid)
+        LEFT JOIN pubmed_retracted p USING (pmcid)
         WHERE n.outcome NOT IN ('out_of_scope', 'gated:historical_ocr')
-          AND (n.outcome <> 'collected' OR r.chunk IS NOT NULL)
+          AND (n.outcome <> 'collected' OR r.chunk IS NOT NULL OR p.partition IS NOT NULL)
         UNION ALL
         SELECT article_id, pmcid, version, reason, since_chunk FROM standing
     )
@@ -268,7 +282,7 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the store's views.
 
     ``current``, ``sample_index`` and, restricted to current article versions, one view per chunk table
-    (``articles``, ``figures``, ``captions`` ...); ``samples`` joins what one image's row needs; ``all_<table>`` are the
+    (``articles``, ``figures``, ``captions`` ...) and ``metadata``, PubMed's newest record; ``samples`` joins what one image's row needs; ``all_<table>`` are the
     tables of all committed chunks; ``open_failures`` the failures that no newer row of the version has mended.
     Removals of file lists newer than the generation are already masked.
 
@@ -286,12 +300,12 @@ def open_views(files: Files, generation: Generation, withheld: Iterable[str] = (
     """A connection with the views of this generation; the listed ids ``withheld`` are masked."""
     connection = duckdb.connect()
     register(files, connection)
-    withheld = pa.table({"listed_id": pa.array(sorted(withheld), pa.string())})
-    if len(withheld):
-        connection.register("arriving", withheld)
+    masked = pa.table({"listed_id": pa.array(sorted(withheld), pa.string())})
+    if len(masked):
+        connection.register("arriving", masked)
         connection.execute("CREATE TABLE withheld AS SELECT * FROM arriving")
         connection.unregister("arriving")
-    for statement in view_statements(files, generation, masked=len(withheld) > 0):
+    for statement in view_statements(files, generation, masked=len(masked) > 0):
         connection.execute(statement)
     return connection
 
@@ -315,6 +329,10 @@ def view_statements(files: Files, generation: Generation, *, masked: bool = Fals
                 f"CREATE OR REPLACE VIEW {name} AS "
                 f"SELECT t.* FROM all_{name} t SEMI JOIN current USING (chunk, article_id)"
             )
+    if "pubmed_log" in generation.files:
+        log_url = _sql_text(duck_url(files, generation.files["pubmed_log"].path))
+        yield f"CREATE OR REPLACE VIEW pubmed_log AS SELECT * FROM read_parquet({log_url})"
+        yield pubmed_log.METADATA_VIEW
     yield """
         CREATE OR REPLACE VIEW versions AS SELECT * FROM all_versions
         QUALIFY row_number() OVER (PARTITION BY listed_id ORDER BY chunk DESC) = 1
