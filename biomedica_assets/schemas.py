@@ -425,8 +425,8 @@ METADATA = Table(
         Column("record_pmid", _INT, "PMID in the record", "PMID"),
         Column("record_version", _INT, "version of the record", "PMID/@Version"),
         Column("record_type", _TEXT, "article or book", "PubmedArticle, PubmedBookArticle"),
-        Column("pmcid", _INT, "number of the PMCID by PubMed", "ArticleId[@IdType='pmc']"),
-        Column("doi", _TEXT, "DOI by PubMed", "ArticleId[@IdType='doi'], ELocationID"),
+        Column("record_pmcid", _INT, "number of the PMCID by PubMed", "ArticleId[@IdType='pmc']"),
+        Column("record_doi", _TEXT, "DOI by PubMed", "ArticleId[@IdType='doi'], ELocationID"),
         Column("pii", _TEXT, "publisher's id", "ArticleId[@IdType='pii'], ELocationID"),
         Column("title", _TEXT, "title, English; of a translated one in brackets", "ArticleTitle, BookTitle"),
         Column("vernacular_title", _TEXT, "title in its own language", "VernacularTitle"),
@@ -448,7 +448,7 @@ METADATA = Table(
                 major=_BOOL,
                 qualifiers=_structs(name=_TEXT, ui=_TEXT, major=_BOOL),
             ),
-            "MeSH headings, none until the record is indexed; major: the descriptor, or that qualifier, is a main topic",
+            "MeSH headings, none until the record is indexed; major: descriptor or qualifier is a main topic",
             "MeshHeading",
         ),
         Column(
@@ -504,6 +504,7 @@ VERSION_LOG = Table(
         Column("outcome", _TEXT, "as in versions; failed and superseded rows are left out", required=True),
         Column("is_manuscript", _BOOL, "author manuscript", required=True),
         Column("licence_group", _TEXT, "commercial, noncommercial or other"),
+        Column("pmid", _INT, "PubMed id of a collected version's XML, else by PMC"),
     ),
 )
 
@@ -518,6 +519,22 @@ CURRENT = Table(
         Column("version", _INT, "version number", required=True),
         Column("is_manuscript", _BOOL, "author manuscript", required=True),
         Column("licence_group", _TEXT, "commercial, noncommercial or other, by PMC's code"),
+        Column("pmid", _INT, "PubMed id"),
+        Column("pubmed_status", _TEXT, "retracted or concern by PubMed's newest record, else null", "metadata"),
+    ),
+)
+
+PUBMED_LOG = Table(
+    "pubmed_log",
+    "Catalogue: the narrow part of every row of metadata, and which row counts for a PMID.",
+    ("partition", "pmid"),
+    (
+        Column("partition", _TEXT, "as in metadata", required=True),
+        Column("pmid", _INT, "as in metadata", required=True),
+        Column("outcome", _TEXT, "as in metadata", required=True),
+        Column("date_revised", _TEXT, "as in metadata"),
+        Column("pubmed_status", _TEXT, "as in metadata"),
+        Column("is_newest", _BOOL, "no other row of the PMID is newer", required=True),
     ),
 )
 
@@ -561,11 +578,16 @@ WITHDRAWALS = Table(
         Column(
             "reason",
             _TEXT,
-            "removed, absent, retracted, gated:<reason>, or pmcid_retracted when the published version is retracted",
+            "removed, absent, retracted, gated:<reason>, pmcid_retracted (its published version) or pubmed_retracted",
             "outcome in version_log",
             required=True,
         ),
-        Column("since_chunk", _TEXT, "chunk whose row withdraws it", required=True),
+        Column(
+            "since_chunk",
+            _TEXT,
+            "chunk whose row withdraws it; of pubmed_retracted the partition of metadata",
+            required=True,
+        ),
         Column("since_release", _TEXT, "release of that chunk", required=True),
     ),
 )
@@ -692,7 +714,7 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
 
 ALL_TABLES = (
     *(FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values()),
-    *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS),
+    *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS, PUBMED_LOG),
     *(DUPLICATES, SUBSET),
 )
 

@@ -282,8 +282,9 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the store's views.
 
     ``current``, ``sample_index`` and, restricted to current article versions, one view per chunk table
-    (``articles``, ``figures``, ``captions`` ...) and ``metadata``, PubMed's newest record; ``samples`` joins what one image's row needs; ``all_<table>`` are the
-    tables of all committed chunks; ``open_failures`` the failures that no newer row of the version has mended.
+    (``articles``, ``figures``, ``captions`` ...) and ``metadata``, PubMed's newest record; ``samples`` joins what one
+    image's row needs; ``all_<table>`` are the tables of all committed chunks; ``open_failures`` the failures that no
+    newer row of the version has mended.
     Removals of file lists newer than the generation are already masked.
 
     Raises:
