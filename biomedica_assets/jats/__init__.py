@@ -8,7 +8,7 @@ of image bytes (`images/`), of chunks or of where rows are stored.
     article.captions[0]["text"], article.mentions[0]["panels"]
 """
 
-from biomedica_assets.jats.article import PARSER_VERSION, Article, parse_article, parse_articles
+from biomedica_assets.jats.article import PARSER_VERSION, Article, parse_article, parse_articles, private_pmcid
 from biomedica_assets.jats.document import MalformedXML, NotAnArticle, TooDeep
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "TooDeep",
     "parse_article",
     "parse_articles",
+    "private_pmcid",
 ]

@@ -5,13 +5,15 @@ What does not belong here: any rule about JATS elements.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 
 from biomedica_assets.jats.document import XML_LANG, Document, Element, TooDeep, read_document
 from biomedica_assets.jats.front import read_front, read_ids
+from biomedica_assets.jats.handlers import HANDLERS
 from biomedica_assets.jats.mentions import resolve
-from biomedica_assets.jats.walk import Walk, private_pmcid
+from biomedica_assets.jats.walk import Walk
 from biomedica_assets.schemas import ARTICLES, Row
 
 PARSER_VERSION = "1"
@@ -92,7 +94,7 @@ def _guarded(document: Document, article: Element, data: bytes, article_id: str 
 def _records(document: Document, element: Element, data: bytes, article_id: str | None) -> Article:
     ids = read_ids(element)
     identity = article_id or _identity(ids, data, document.articles.index(element))
-    walk = Walk(element, identity, element.get(XML_LANG))
+    walk = Walk(element, identity, element.get(XML_LANG), HANDLERS)
     row = read_front(walk, element, ids)
     for child in element:
         if child.tag not in ("front", "front-stub"):
@@ -137,6 +139,14 @@ def _identity(ids: dict[str, str], data: bytes, position: int) -> str:
             return f"PMC{int(match[1])}.{int(match[2] or 1)}"
     doi = ids.get("doi", "").lower()
     return f"PMC{private_pmcid(doi.encode() if doi else data + b'%d' % position)}.1"
+
+
+def private_pmcid(key: bytes) -> int:
+    """A stable number in the private range 900000000000-999999999999 for an article that has no PMCID.
+
+    ``key``: the DOI in lower case, else the bytes of the file.
+    """
+    return 900_000_000_000 + int.from_bytes(hashlib.sha256(key).digest()[:8], "big") % 100_000_000_000
 
 
 def _objects(walk: Walk) -> list[Row]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
+from biomedica_assets.jats.abstracts import choose_main_abstract, read_abstract
 from biomedica_assets.jats.dates import read_date
 from biomedica_assets.jats.document import XML_LANG, Element, href_of
-from biomedica_assets.jats.figures import add_figure, collect
 from biomedica_assets.jats.people import read_authors
 from biomedica_assets.jats.permissions import read_permissions
 from biomedica_assets.jats.text import Inline, plain
@@ -33,7 +33,6 @@ _PUBLICATION_TYPES = frozenset(
         "",
     )
 )
-_GRAPHICAL = frozenset(("graphical", "toc", "graphic", "toc-graphic", "visual", "graphical-abstract", "image"))
 
 
 def read_ids(article: Element) -> dict[str, str]:
@@ -88,7 +87,7 @@ def read_front(walk: Walk, article: Element, ids: dict[str, str]) -> Row:
     stub = article.find("front-stub") if front is None else None
     if stub is not None:
         _article_meta(walk, stub, row, permissions)
-    _main_abstract(row)
+    choose_main_abstract(row)
     row.update(read_permissions(permissions))
     _pmc_licence(row)
     row["licence_group"] = licence_group(row["licence_code"])
@@ -176,7 +175,7 @@ def _article_meta(walk: Walk, meta: Element, row: Row, permissions: list[Element
         elif tag == "kwd-group":
             _keywords(child, row)
         elif tag in ("abstract", "trans-abstract"):
-            _abstract(walk, child, row)
+            read_abstract(walk, child, row)
         elif tag == "permissions":
             permissions.append(child)
         elif tag in ("copyright-statement", "copyright-year", "copyright-holder", "license", "licence"):
@@ -264,65 +263,6 @@ def _keywords(group: Element, row: Row) -> None:
 def _keyword(row: Row, kind: str | None, language: str | None, text: str | None) -> None:
     if text:
         row["keywords"].append({"group": kind or None, "language": language or None, "keyword": text})
-
-
-# ---- abstracts -------------------------------------------------------------------------------------------------
-
-
-def _abstract(walk: Walk, element: Element, row: Row) -> None:
-    """One abstract: its parts for the article's row, its paragraphs and figures through the walk."""
-    kind = element.get("abstract-type") or "main"
-    language = element.get(XML_LANG)
-    is_main = element.tag == "abstract" and kind == "main"
-    first = len(walk.blocks)
-    place, walk.place, walk.path = walk.place, "abstract", []
-    walk.graphical = kind.lower() in _GRAPHICAL
-    if walk.graphical:
-        _graphical_abstract(walk, element)
-    walk.within(element, kind="abstract")
-    walk.graphical, walk.place, walk.path = False, place, []
-    parts: list[Row] = []
-    for block in walk.blocks[first:]:
-        if block.kind == "abstract":
-            title = block.path[-1] if block.path else None
-            if parts and title is not None and parts[-1]["title"] == title:
-                parts[-1]["text"] += " " + block.text
-            else:
-                parts.append({"kind": kind, "language": language or None, "title": title, "text": block.text})
-    row["abstract_parts"].extend(parts)
-    if is_main and not row.get("abstract"):
-        row["abstract"] = _joined(parts)
-
-
-_NO_MAIN_ABSTRACT = re.compile(
-    r"graphic|toc|teaser|highlight|key-?point|editor|author-summary|web|video|image|plain|lay|impact|significance|note",
-    re.IGNORECASE,
-)
-
-
-def _main_abstract(row: Row) -> None:
-    """Where no abstract is without a type, the first one that is a summary of the article stands in for it."""
-    if not row.get("abstract"):
-        kinds = [part["kind"] for part in row["abstract_parts"] if not _NO_MAIN_ABSTRACT.search(part["kind"])]
-        if kinds:
-            language = next(p["language"] for p in row["abstract_parts"] if p["kind"] == kinds[0])
-            parts = row["abstract_parts"]
-            row["abstract"] = _joined([p for p in parts if p["kind"] == kinds[0] and p["language"] == language])
-
-
-def _joined(parts: list[Row]) -> str | None:
-    texts = [f"{part['title']}: {part['text']}" if part["title"] else part["text"] for part in parts]
-    return "\n\n".join(texts) or None
-
-
-def _graphical_abstract(walk: Walk, element: Element) -> None:
-    """A graphical abstract that is no ``fig``: the abstract itself is the captioned holder of its graphic."""
-    graphics = [g for g in element.iter("graphic") if next(g.iterancestors("fig", "table-wrap"), None) is None]
-    if not graphics:
-        return
-    holder = collect(graphics)
-    holder.captions = [element]
-    add_figure(walk, element, holder, "graphical_abstract")
 
 
 # ---- the rest --------------------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ from typing import Any
 from lxml import etree
 
 from biomedica_assets import jats
+from biomedica_assets.jats import private_pmcid
 from biomedica_assets.jats.document import read_document
-from biomedica_assets.jats.walk import private_pmcid
 from biomedica_assets.licences import GROUPS, licence_from_url
 from biomedica_assets.pmc import keys
 from biomedica_assets.pmc.pack_sources import Found, Problem, Sources, names, sidecar_fields
