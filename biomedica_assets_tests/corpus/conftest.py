@@ -74,14 +74,10 @@ OPEN = (
     "test_columns[PMC9024322",
     "test_abstract_parts",
     "test_licence_words_without_the_url_before_them",
-    "test_no_panel_is_a_supplementary_figure",
     "test_graphics_are_counted_and_every_named_file_is_in_some_table",
     "test_mention[PMC3385242",
-    "test_mention[PMC6282583",
     "test_mention[PMC5552061",
     "test_mention[PMC11617464",
-    "test_mention[PMC6153652",
-    "test_mention[PMC5396313",
 )
 
 

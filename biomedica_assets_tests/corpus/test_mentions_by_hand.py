@@ -46,8 +46,8 @@ EXPECTED = [
     ("PMC6341727", "Fig3", "3a", "A", False, "xref"),  # (Fig. 3a, P < 0.01)
     ("PMC4622537", "f0002", "Figure 2D", "D", False, "xref"),  # Figure 2D, 2 peptides
     ("PMC10200000", "Fig2", "2b", "B", False, "xref"),  # (Figs. 2b and S2)
-    ("PMC6153652", "Fig3", "3, S4", "", False, "xref"),  # <xref>3, S4</xref>: S4 is a supplementary figure
-    ("PMC5396313", "mc22591-fig-0002", "2A and S6", "A", False, "xref"),
+    ("PMC6153652", "Fig3", "3", "", False, "xref"),  # (Figs. 2, <xref>3</xref>, S4): S4 is a supplementary figure
+    ("PMC5396313", "mc22591-fig-0002", "2A", "A", False, "xref"),  # <xref>2</xref>A and S6
     # Several figures in one link: each has its own panels
     ("PMC3840788", "fig6", "Figures 6D and 7", "D", False, "xref"),
     ("PMC3840788", "fig7", "Figures 6D and 7", "", False, "xref"),
