@@ -1,4 +1,4 @@
-"""All configuration in one typed place. Environment variables ``BIOMEDICA_*``, a ``.env`` file, or Dagster resources.
+"""All configuration in one typed place. Environment variables ``BIOMEDICA_*`` and ``NCBI_*``, ``.env``, or resources.
 
 The defaults run `make demo`: the embedded sample release into ``data/`` of the checkout. What does not belong
 here: anything that reads these values at import time; functions get a `Settings` handed to them.
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SAMPLE_CHUNK_SIZE = 10
@@ -74,9 +74,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Settings(BaseSettings):
-    """Every setting. Each is read from ``BIOMEDICA_<NAME>``; ``BIOMEDICA_SCOPE`` is JSON."""
+    """Every setting. Each is read from ``BIOMEDICA_<NAME>``, NCBI's own from ``NCBI_<NAME>``; scope is JSON."""
 
-    model_config = SettingsConfigDict(env_prefix="BIOMEDICA_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BIOMEDICA_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
 
     source: str = Field("", description="fsspec URL of a release (cloud layout or file list + packages); empty: sample")
     store: str = Field("data", description="fsspec URL of the store")
@@ -99,6 +101,15 @@ class Settings(BaseSettings):
     hold_removed_share: Share = Field(0.001, description="a release that removes more is held")
     hold_changed_share: Share = Field(0.05, description="a release that changes more is held")
     hold_floor: int = Field(100, ge=0, description="so many removed or changed rows never hold a release")
+
+    ncbi_email: str = Field(
+        "", validation_alias="NCBI_EMAIL", description="whom NCBI writes to; without it, no PubMed metadata"
+    )
+    ncbi_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="NCBI_API_KEY", description="10 instead of 3 requests a second to NCBI"
+    )
+    entrez_url: str = Field("", description="base address of the E-utilities; empty: NCBI's")
+    honour_pubmed_retractions: bool = Field(True, description="what PubMed calls retracted leaves the current articles")
 
     release_sensor_seconds: int = Field(600, ge=1, description="how often the sensor looks for a newer release")
     backfill_cron: str = Field("*/10 * * * *", description="when the scheduled partition backfill looks for work")
@@ -144,8 +155,13 @@ def to_markdown() -> str:
     ]
     for name, field in Settings.model_fields.items():
         default = "" if field.default_factory else field.default
-        shown = "" if default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
-        lines.append(f"| `BIOMEDICA_{name.upper()}` | {shown} | {field.description} |")
+        shown = (
+            ""
+            if default in ("", SecretStr(""))
+            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
+        variable = field.validation_alias or f"BIOMEDICA_{name.upper()}"
+        lines.append(f"| `{variable}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
 
 
