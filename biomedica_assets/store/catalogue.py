@@ -99,7 +99,7 @@ def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) ->
         return before
     if before and (before.version != CATALOGUE_VERSION or not set(before.releases) <= set(releases)):
         before = None
-    with tempfile.TemporaryDirectory() as scratch, _connect(files, Path(scratch)) as connection:
+    with tempfile.TemporaryDirectory() as scratch, connect(files, Path(scratch)) as connection:
         written = _build_tables(files, connection, Path(scratch), before, manifests, generation)
     counts = {name: data_file.rows for name, data_file in written.items()}
     generation = replace(generation, files=written, counts=counts)
@@ -151,7 +151,7 @@ def _build_tables(
 
     def of_chunks(table: str, chunks: Iterable[str]) -> str:
         paths = [manifests[chunk].tables[table].path for chunk in chunks]
-        return _parquet(files, paths, schemas.CHUNK_TABLES[table], written)
+        return parquet_relation(files, paths, schemas.CHUNK_TABLES[table], written)
 
     # A removal counts as soon as its file list exists, whether or not its chunk is committed.
     unseen = [file_list_path(name) for name in releases if not before or name not in before.releases]
@@ -168,14 +168,14 @@ def _build_tables(
         WHERE v.outcome NOT IN ('failed', 'superseded', 'removed')
         UNION ALL
         SELECT chunk, listed_id, pmcid, version, 'removed', false, NULL, NULL
-        FROM {_parquet(files, unseen, schemas.FILE_LIST, [])} WHERE action = 'remove'
+        FROM {parquet_relation(files, unseen, schemas.FILE_LIST, [])} WHERE action = 'remove'
     """)
     connection.execute("""
         CREATE TABLE newest AS SELECT * FROM log
         QUALIFY row_number() OVER (PARTITION BY pmcid, version ORDER BY chunk DESC) = 1
     """)
     touched, metadata = pubmed_log.touched_partitions(before.paths["metadata"] if before else [], now.paths["metadata"])
-    new_rows = pubmed_log.NEW_ROWS.format(metadata=_parquet(files, metadata, schemas.METADATA, written))
+    new_rows = pubmed_log.NEW_ROWS.format(metadata=parquet_relation(files, metadata, schemas.METADATA, written))
     connection.execute(pubmed_log.create_log(old("pubmed_log", schemas.PUBMED_LOG), new_rows, touched))
     connection.execute(pubmed_log.create_retracted(now.honour_pubmed_retractions))
     connection.execute(_standing(files, now.honour_pubmed_retractions))
@@ -217,7 +217,7 @@ def _build_tables(
         schemas.WITHDRAWALS: _WITHDRAWN,
         schemas.PUBMED_LOG: "SELECT * FROM pubmed ORDER BY pmid, partition",
     }
-    return {t.name: _write(files, connection, scratch, t, query) for t, query in queries.items()}
+    return {t.name: write_query(files, connection, scratch, t, query) for t, query in queries.items()}
 
 
 def _standing(files: Files, honour_pubmed: bool) -> str:
@@ -261,7 +261,7 @@ _WITHDRAWN = """
 """
 
 
-def _write(
+def write_query(
     files: Files, connection: duckdb.DuckDBPyConnection, scratch: Path, table: schemas.Table, query: str
 ) -> DataFile:
     """Write a query's result through the table's schema as ``catalogue/<table>-<hash>.parquet``."""
@@ -323,7 +323,7 @@ def view_statements(files: Files, generation: Generation, *, masked: bool = Fals
     yield f"CREATE OR REPLACE VIEW sample_index AS SELECT * FROM read_parquet({index}){where}"
     for name, table in {**schemas.CHUNK_TABLES, **schemas.DERIVED_TABLES}.items():
         listed = generation.paths.get(name, [])  # a generation of an older version knows fewer tables
-        tables = _parquet(files, listed, table, generation.schemas)
+        tables = parquet_relation(files, listed, table, generation.schemas)
         yield f"CREATE OR REPLACE VIEW all_{name} AS SELECT * FROM {tables}"
         if {"chunk", "article_id"} <= set(table.names) and name not in ("versions", "failures"):
             yield (
@@ -387,7 +387,8 @@ def removed_since(files: Files, generation: Generation) -> set[str]:
 
 
 @contextmanager
-def _connect(files: Files, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(files: Files, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for heavy queries over a store: bounded memory, the rest spilt to the scratch folder."""
     with duckdb.connect(str(scratch / "build.duckdb")) as connection:
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = {_sql_text(str(scratch / 'spill'))}")
@@ -396,7 +397,7 @@ def _connect(files: Files, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]
         yield connection
 
 
-def _parquet(files: Files, paths: list[str], table: schemas.Table, written: list[str]) -> str:
+def parquet_relation(files: Files, paths: list[str], table: schemas.Table, written: list[str]) -> str:
     """A FROM item over these files: the table's columns, null where a file of an older schema lacks one.
 
     Files of today's schema alone, the usual case, are taken as they are: looking into each costs a read per file.

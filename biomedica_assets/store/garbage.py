@@ -16,7 +16,7 @@ from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import read_chunk_manifests
 
-_SWEPT = ("tables/", "sources/", "shards/", "catalogue/")
+_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/")
 _RECORD = "garbage.json"
 
 
@@ -30,7 +30,7 @@ class Collected:
 
 
 def live_paths(files: Files) -> set[str]:
-    """Every path that a manifest, the newest catalogue generation or a snapshot names."""
+    """Every path that a manifest, the newest catalogue generation, a snapshot or a running compaction names."""
     live = {POINTER}
     for manifest in read_chunk_manifests(files).values():
         live.update(manifest.files)
@@ -40,8 +40,9 @@ def live_paths(files: Files) -> set[str]:
     if generation:
         live |= {data_file.path for data_file in generation.files.values()}
         live |= {path for paths in generation.paths.values() for path in paths}
-    for path, _ in files.list("snapshots/"):
-        live.update(json.loads(files.read(path)).get("files", []))
+    for path, _ in [*files.list("snapshots/"), *files.list("compaction/")]:
+        if path.endswith(".json"):  # a journal names the shards of a compaction that is under way
+            live.update([path, *json.loads(files.read(path)).get("files", [])])
     return live
 
 
