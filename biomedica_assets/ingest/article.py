@@ -5,16 +5,15 @@ Everything here runs in the threads of `prefetch` and returns plain data; writin
 
 from __future__ import annotations
 
-import hashlib
-import json
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from biomedica_assets.images import EXTENSIONS, ImageError, ImageFacts, Matching, NotAnImage, match_graphics, probe
 from biomedica_assets.ingest.prior import HELD_IMAGE_COLUMNS, Held
+from biomedica_assets.ingest.reader import HeldReader, source_rows
 from biomedica_assets.jats import PARSER_VERSION, Article, NotAnArticle, parse_article
 from biomedica_assets.licences import Decision, decide_licence, licence_group
 from biomedica_assets.pmc.articles import (
@@ -25,13 +24,10 @@ from biomedica_assets.pmc.articles import (
     FetchError,
     ObjectRef,
     Opened,
-    Problem,
     collect,
     gate,
-    parse_metadata,
 )
 from biomedica_assets.pmc.file_list import FileListRow
-from biomedica_assets.pmc.keys import metadata_key
 from biomedica_assets.pmc.prefetch import CancelledError
 from biomedica_assets.pmc.releases import SourceUnusableError
 from biomedica_assets.schemas import Row
@@ -72,69 +68,6 @@ class _OutOfScopeError(Exception):
     """The XML shows that the store does not want the article."""
 
 
-class _Reader:
-    """`Articles` for one row that answers from what is held, and remembers what it answered.
-
-    Metadata are held when they were fetched with the change token that the row states, or by the chunk's own former
-    pass; XML when its MD5 is unchanged. A second `open` (objects changed under us) asks the source; when that has
-    nothing better, what is held stays good.
-    """
-
-    def __init__(self, source: Articles, row: FileListRow, held: Held | None, chunk: str) -> None:
-        self._source = source
-        self.traffic = source.traffic
-        self.opened: Opened | None = None
-        self.xml_bytes: bytes | None = None
-        self.xml_md5: str | None = None
-        self.from_held = False
-        """Whether the metadata in use are the held ones: then so are the files of the same state, by name."""
-        sources = held.sources if held else {}
-        same = held is not None and (held.chunk == chunk or (row.etag is not None and held.version["etag"] == row.etag))
-        self._json = sources.get("json") if same else None
-        self._xml = sources.get("xml")
-        self._refused: FetchError | None = None
-
-    def open(self, row: FileListRow) -> Opened:
-        before, self.opened = self.opened, None
-        if before is None and self._json is not None:
-            self.opened, self.from_held = read_metadata(self._json, row), True
-            return self.opened
-        try:
-            opened = self._source.open(row)
-        except FetchError as error:
-            if before is None or not self.from_held:
-                raise
-            self._refused, self.opened = error, before
-            return before
-        self.opened, self.from_held = opened, False
-        return opened
-
-    def xml(self, opened: Opened) -> bytes:
-        stated = opened.metadata.xml.md5
-        if self._xml is not None and (self.from_held or (stated and stated == self._xml["md5"])):
-            self.xml_bytes, self.xml_md5 = self._xml["data"], self._xml["md5"]
-        elif _without_package(opened):
-            raise self._not_held(opened.metadata.xml)
-        else:
-            self.xml_bytes = self._source.xml(opened)  # checked against the MD5 that is stated, if any
-            self.xml_md5 = stated or hashlib.md5(self.xml_bytes).hexdigest()
-        return self.xml_bytes
-
-    def media(self, opened: Opened, references: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, bytes | FetchError]]:
-        references = list(references)
-        if _without_package(opened):
-            return iter([(reference, self._not_held(reference)) for reference in references])
-        return self._source.media(opened, references) if references else iter(())
-
-    def _not_held(self, reference: ObjectRef) -> FetchError:
-        """A package has to be read again as a whole: `collect` opens the source when it sees an `AbsentError`."""
-        return self._refused or AbsentError(reference.key, "not held")
-
-
-def _without_package(opened: Opened) -> bool:
-    return opened.data is None and opened.members is None
-
-
 class ArticlePass:
     """Turns file-list rows of one chunk into `ArticleResult`s. Safe to call from many threads.
 
@@ -161,7 +94,7 @@ class ArticlePass:
                 return self._finished(row, None, "absent", held.version["reason"])
             if self._already_held(row, held):
                 return self._finished(row, None, "superseded", f"{held.chunk} holds this state already")
-        reader = _Reader(self._source, row, held, self._chunk)
+        reader = HeldReader(self._source, row, held, self._chunk)
         work = _Work(row, held, reader, self._settings, self._store)
         try:
             return self._collect(row, reader, work)
@@ -176,7 +109,7 @@ class ArticlePass:
             message = f"{error} ({Path(frame.filename).name}, line {frame.lineno})"
             return self._failed_parse(row, reader, error, message)
 
-    def _collect(self, row: FileListRow, reader: _Reader, work: _Work) -> ArticleResult:
+    def _collect(self, row: FileListRow, reader: HeldReader, work: _Work) -> ArticleResult:
         try:
             collected = collect(reader, row, work.want, gated=self._gate)
         except AbsentError as error:
@@ -217,7 +150,7 @@ class ArticlePass:
             return f"{_SCOPE}licence {metadata.licence_code or 'none'} is in none of {', '.join(groups)}"
         return reason
 
-    def _finished(self, row: FileListRow, reader: _Reader | None, outcome: str, reason: str | None) -> ArticleResult:
+    def _finished(self, row: FileListRow, reader: HeldReader | None, outcome: str, reason: str | None) -> ArticleResult:
         opened = reader.opened if reader else None
         metadata = opened.metadata if opened else None
         version: Row = {
@@ -245,15 +178,15 @@ class ArticlePass:
                 "citation": metadata.citation,
                 "xml_md5": metadata.xml.md5,
             }
-            tables["sources"] = _source_rows(row, opened, reader.xml_bytes, reader.xml_md5)
+            tables["sources"] = source_rows(row, opened, reader.xml_bytes, reader.xml_md5)
         return ArticleResult(row, outcome, tables)
 
-    def _failed_parse(self, row: FileListRow, reader: _Reader, error: Exception, message: str) -> ArticleResult:
+    def _failed_parse(self, row: FileListRow, reader: HeldReader, error: Exception, message: str) -> ArticleResult:
         name = reader.opened.metadata.xml.key if reader.opened else row.listed_id
         return self._failed(row, reader, "parse", type(error).__name__, message, name, False)
 
     def _failed(
-        self, row: FileListRow, reader: _Reader, stage: str, error: str, message: str, name: str, transient: bool
+        self, row: FileListRow, reader: HeldReader, stage: str, error: str, message: str, name: str, transient: bool
     ) -> ArticleResult:
         result = self._finished(row, reader, "failed", f"{error}: {message}")
         failure = {"object": name, "stage": stage, "error": error, "message": message}
@@ -275,7 +208,9 @@ _GATES = {
 class _Work:
     """The parsed article of one row, and what is done with it. One per row; not shared between threads."""
 
-    def __init__(self, row: FileListRow, held: Held | None, reader: _Reader, settings: Settings, store: Files) -> None:
+    def __init__(
+        self, row: FileListRow, held: Held | None, reader: HeldReader, settings: Settings, store: Files
+    ) -> None:
         self._row, self._held, self._reader, self._settings, self._store = row, held, reader, settings, store
         self.article: Article | None = None
         self.matching = Matching({}, [])
@@ -486,31 +421,3 @@ def _image_licence(figure: Row, article: Row, licence: Decision) -> Row:
 def _failure(name: str, stage: str, error: str, message: str, transient: bool) -> Row:
     failure = {"object": name, "stage": stage, "error": error, "message": message}
     return {**failure, "transient": transient, "fatal": False}
-
-
-def _source_rows(row: FileListRow, opened: Opened, xml: bytes | None, xml_md5: str | None) -> list[Row]:
-    """Rows of `sources`: what a later pass reads instead of the network."""
-    common = {"listed_id": row.listed_id, "pmcid": row.pmcid, "version": row.version, "etag": opened.etag}
-    metadata = opened.data if opened.data is not None else write_metadata(opened.metadata)
-    key = metadata_key(row.listed_id) if opened.data is not None else row.location or row.listed_id
-    rows = [{**common, "name": "json", "key": key, "md5": hashlib.md5(metadata).hexdigest(), "data": metadata}]
-    if xml is not None:
-        rows.append({**common, "name": "xml", "key": opened.metadata.xml.key, "md5": xml_md5, "data": xml})
-    return rows
-
-
-def write_metadata(metadata: ArticleMetadata) -> bytes:
-    """Metadata of a package, which has no JSON of its own, in a form that `read_metadata` reads back."""
-    return json.dumps(asdict(metadata), sort_keys=True, ensure_ascii=False).encode()
-
-
-def read_metadata(source: Row, row: FileListRow) -> Opened:
-    """A held ``json`` source, opened; ``data`` is null for a package. Raises BadMetadataError."""
-    data: bytes = source["data"]
-    if source["key"] == metadata_key(row.listed_id):
-        return Opened(data, source["etag"], parse_metadata(data, row.listed_id, row.pmcid, row.version))
-    record = json.loads(data)
-    record["xml"] = ObjectRef(*record["xml"])
-    record["media"] = tuple(ObjectRef(*each) for each in record["media"])
-    record["problems"] = tuple(Problem(*each) for each in record["problems"])
-    return Opened(None, source["etag"], ArticleMetadata(**record))
