@@ -22,8 +22,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, TypeVar
 
+import numpy as np
 from Bio import Entrez
 from lxml import etree
 
@@ -85,7 +87,7 @@ class EntrezClient:
     """One user's requests to the E-utilities.
 
     Args:
-        email: address that NCBI writes to before it blocks someone.
+        email: address that NCBI writes to before it blocks someone; may be empty for servers other than NCBI's.
         api_key: raises the rate from 3 to 10 requests per second.
         url: base address; default NCBI's.
         transport: what sends requests; default HTTP without redirects, which would turn a POST into an empty GET.
@@ -196,7 +198,7 @@ class EntrezClient:
 
 
 def fetch_records(client: EntrezClient, pmids: Iterable[int]) -> Iterator[Row]:
-    """One row per distinct PMID, ascending: what PubMed holds under it, or why it holds nothing.
+    """One row per PMID, in the given order (they must be distinct): what PubMed holds under it, or why nothing.
 
     A record belongs to the PMID that stands in it, never to the one at the same place of the request. ``outcome``:
     ``found``; ``merged`` (the PMID, asked for alone, is answered with another record); ``deleted``; ``missing``;
@@ -206,9 +208,8 @@ def fetch_records(client: EntrezClient, pmids: Iterable[int]) -> Iterator[Row]:
     Raises:
         EntrezUnavailable, EntrezRefused: see there; rows given so far are good.
     """
-    wanted = sorted(set(pmids))
-    for start in range(0, len(wanted), BATCH):
-        batch = wanted[start : start + BATCH]
+    numbers = iter(pmids)
+    while batch := list(islice(numbers, BATCH)):
         rows = _fetch_batch(client, batch)
         yield from (rows[pmid] for pmid in batch)
 
@@ -249,7 +250,7 @@ def _age(record: Row) -> tuple[int, str]:
     return record.get("record_version") or 0, record.get("date_revised") or ""
 
 
-def modified_pmids(client: EntrezClient, day: str, held: Sequence[int]) -> Iterator[int]:
+def modified_pmids(client: EntrezClient, day: str, held: Sequence[int] | np.ndarray) -> Iterator[int]:
     """Those of the ascending, distinct PMIDs ``held`` whose record PubMed modified on ``day`` (YYYY-MM-DD), ascending.
 
     A search that finds more than PubMed shows is halved by PMID. Where a range holds no more PMIDs than one request
@@ -259,15 +260,14 @@ def modified_pmids(client: EntrezClient, day: str, held: Sequence[int]) -> Itera
     Raises:
         EntrezUnavailable, EntrezRefused, UnreadableReply: see `EntrezClient.search`.
     """
-    if not held:
+    if not len(held):
         return
     date = day.replace("-", "/")
     found = client.search(f'("{date}"[mdat] : "{date}"[mdat]) AND {held[0]}:{held[-1]}[uid]')
     if found is not None:
-        wanted = set(found)
-        yield from (pmid for pmid in held if pmid in wanted)
+        yield from np.intersect1d(np.asarray(held), np.asarray(found, dtype=np.int64), assume_unique=True).tolist()
     elif len(held) <= BATCH:
-        yield from held
+        yield from np.asarray(held).tolist()
     else:
         half = len(held) // 2
         yield from modified_pmids(client, day, held[:half])
