@@ -133,14 +133,14 @@ class EntrezClient:
             raise
 
     def search(self, term: str) -> list[int] | None:
-        """All PMIDs that a PubMed search finds, ascending; None when there are more than PubMed shows.
+        """All PMIDs that a PubMed search finds, ascending; None when PubMed does not show all that it counts.
 
         Further pages come from the history server: they belong to the first reply's set even when PubMed has changed
         in between.
 
         Raises:
             EntrezUnavailable, EntrezRefused: see there.
-            UnreadableReply: the pages do not add up to the count.
+            UnreadableReply: the reply stayed cut or damaged.
         """
         asked: dict[str, Any] = {"db": "pubmed", "term": term, "usehistory": "y", "retmax": SEARCH_PAGE, "retstart": 0}
         reply = first = self._ask("esearch", asked, read_search)
@@ -151,9 +151,7 @@ class EntrezClient:
             page = asked | {"term": f"#{first.query_key}", "WebEnv": first.web_env, "retstart": len(found)}
             reply = self._ask("esearch", page, read_search)
             found += reply.pmids
-        if len(set(found)) != first.count:
-            raise UnreadableReply(f"the search counts {first.count} PMIDs, its pages hold {len(set(found))}")
-        return sorted(found)
+        return sorted(found) if len(set(found)) == first.count else None
 
     def _ask(self, utility: str, parameters: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
         """Send until there is a reply that can be read."""
