@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a column is added, removed or changes meaning; recorded in every chunk manifest."""
 
 Row = dict[str, Any]
@@ -174,6 +174,7 @@ ARTICLES = Table(
         Column("manuscript_id", _TEXT, "manuscript id, e.g. NIHMS123", "article-id manuscript"),
         *_LICENCE_COLUMNS,
         Column("licence_group", _TEXT, "commercial, noncommercial or other", "licence_code"),
+        Column("licence_rule", _TEXT, "rule that decided, see docs/licences.md"),
         Column("licence_reason", _TEXT, "how licence_code and licence_group were decided"),
         Column("licence_text", _TEXT, "licence statement in words", "license-p"),
         Column("copyright", _TEXT, "copyright statement", "copyright-statement"),
@@ -365,6 +366,7 @@ IMAGES = Table(
         Column("perceptual_hash", _TEXT, "64-bit DCT hash, 16 hex digits; null when not decodable"),
         *_LICENCE_COLUMNS,
         Column("licence_group", _TEXT, "commercial, noncommercial or other"),
+        Column("licence_rule", _TEXT, "rule that decided, see docs/licences.md"),
         Column("licence_reason", _TEXT, "how the licence was decided"),
         Column("third_party_notice", _TEXT, "words that say the image belongs to somebody else"),
         Column("shard", _TEXT, "path of the archive shard below the store"),

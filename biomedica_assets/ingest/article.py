@@ -15,7 +15,7 @@ from biomedica_assets.images import EXTENSIONS, ImageError, ImageFacts, Matching
 from biomedica_assets.ingest.prior import HELD_IMAGE_COLUMNS, Held
 from biomedica_assets.ingest.reader import HeldReader, source_rows
 from biomedica_assets.jats import PARSER_VERSION, Article, NotAnArticle, parse_article
-from biomedica_assets.licences import Decision, decide_licence, licence_group
+from biomedica_assets.licences import Decision, article_licence, image_licence, licence_group
 from biomedica_assets.pmc.articles import (
     AbsentError,
     ArticleMetadata,
@@ -257,7 +257,9 @@ class _Work:
         held = self._held.images.get(reference.name) if self._held else None
         if held is None or not (self._same_state or (reference.md5 and reference.md5 == held["md5"])):
             return None
-        return held
+        # Compaction has dropped the bytes: enough for the rows that this chunk wrote itself, and for no others.
+        own = self._held is not None and self._held.same_state and self._held.chunk == self._row.chunk
+        return held if held["shard"] is not None or own else None
 
     def fill(self, result: ArticleResult, collected: CollectedArticle) -> None:
         """Add the rows of the parsed article, its media and its failures to the result."""
@@ -265,7 +267,7 @@ class _Work:
         assert article is not None
         metadata, failures = opened.metadata, [*article.failures]
         failures += [_failure(p.entry, "list", "UnusableEntry", p.message, False) for p in metadata.problems]
-        licence = decide_licence({"PMC": metadata.licence_code, "XML": article.article.get("licence_code")})
+        licence = article_licence(metadata.licence_code, article.article)
         references = {reference.name: reference for reference in metadata.media}
         files = self._collect_files(references, collected, failures, result)
         tables = article.tables()
@@ -305,17 +307,18 @@ class _Work:
         It may be damaged, which this pass has to say too; or other limits or columns hold now than then.
         """
         row = {column: held[column] for column in HELD_IMAGE_COLUMNS}
-        if all(held[column] is not None for column in _FACTS):
+        if held["shard"] is None or all(held[column] is not None for column in _FACTS):
             return row
         return row | (self._facts(reference, read_image(self._store, held), failures) or {})
 
     def _use_held(self, held: Row, result: ArticleResult) -> None:
         assert self._held is not None
-        result.shards[held["shard"]] = self._held.shards[held["shard"]]
+        if held["shard"] is not None:
+            result.shards[held["shard"]] = self._held.shards[held["shard"]]
 
     def _add_sample(self, metadata: ArticleMetadata, name: str, data: bytes, facts: Row, result: ArticleResult) -> None:
         held = self._held.images.get(name) if self._held else None
-        if held is not None and held["md5"] == facts["md5"]:
+        if held is not None and held["shard"] is not None and held["md5"] == facts["md5"]:
             facts.update({column: held[column] for column in HELD_IMAGE_COLUMNS if column not in facts})
             self._use_held(held, result)
             return
@@ -340,7 +343,9 @@ class _Work:
             "doi": row.get("doi") or metadata.doi,
             "manuscript_id": row.get("manuscript_id") or metadata.mid,
             "licence_code": licence.code,
+            "licence_version": row.get("licence_version") if row.get("licence_code") == licence.code else None,
             "licence_group": licence.group,
+            "licence_rule": licence.rule,
             "licence_reason": licence.reason,
             "citation": metadata.citation or row.get("citation"),
             "source_key": metadata.xml.key,
@@ -360,7 +365,7 @@ class _Work:
             if name not in files:
                 continue
             figure = figures[image["figure_id"]]
-            row = image | files[name] | _image_licence(figure, article.article, licence)
+            row = image | files[name] | image_licence(figure, article.article, licence)
             rows.append(row)
             if name in result.samples and name not in described:
                 described.add(name)
@@ -396,26 +401,6 @@ _SAMPLE_FACTS = (
     *("article_id", "figure_id", "image_id", "file_name", "key", "media_type", "width", "height"),
     *("md5", "sha256", "licence_code", "licence_group"),
 )
-
-
-def _image_licence(figure: Row, article: Row, licence: Decision) -> Row:
-    """Licence columns of an image: its figure's own permissions count when they are stricter than the article's."""
-    notice, own = figure.get("third_party_notice"), figure.get("licence_code")
-    if own:
-        decision = decide_licence({"the article": licence.code, "the figure": own})
-    elif notice:
-        decision = Decision(None, "other", "the figure names another owner and no licence of its own")
-    else:
-        decision = licence
-    source = figure if own and decision.code == own else article
-    return {
-        "licence_code": decision.code,
-        "licence_version": source.get("licence_version") if decision.code else None,
-        "licence_url": source.get("licence_url") if decision.code else None,
-        "licence_group": decision.group,
-        "licence_reason": decision.reason,
-        "third_party_notice": notice,
-    }
 
 
 def _failure(name: str, stage: str, error: str, message: str, transient: bool) -> Row:

@@ -111,6 +111,7 @@ def _images_join(files: Files, manifest: ChunkManifest, figures: pa.Array) -> Ch
     beyond = sum(
         offset + length > sizes.get(shard, 0)
         for shard, offset, length in zip(*(images[c].to_pylist() for c in columns[2:]), strict=True)
+        if shard is not None  # else compaction has dropped the bytes
     )
     message = f"{len(images)} images; {repeated} repeated ids, {stray} without a figure, {beyond} outside their shard"
     return CheckResult(IMAGES_JOIN, not (repeated or stray or beyond), message, {"images": len(images)})

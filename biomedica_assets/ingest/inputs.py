@@ -11,7 +11,7 @@ from biomedica_assets.jats import PARSER_VERSION
 from biomedica_assets.pmc.file_list import FileListSummary
 from biomedica_assets.settings import Settings
 
-INGEST_VERSION = "1"
+INGEST_VERSION = "2"
 """Raised when the rules of this room change what ends up in tables; every chunk is then re-parsed, not re-fetched."""
 
 

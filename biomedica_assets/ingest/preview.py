@@ -33,7 +33,7 @@ def chunk_preview(files: Files, manifest: ChunkManifest) -> ChunkPreview:
     paths = {name: data_file.path for name, data_file in manifest.tables.items()}
     columns = ["figure_id", "image_id", "shard", "image_offset", "bytes", "md5"]
     images = read_table(files, paths["images"], columns=columns)
-    images = images.filter(pc.less(images["bytes"], LARGEST))
+    images = images.filter(pc.and_(pc.less(images["bytes"], LARGEST), pc.is_valid(images["shard"])))
     step = max(1, len(images) // PICTURES)
     chosen = images.to_pylist()[::step][:PICTURES]
     wanted = [image["figure_id"] for image in chosen]

@@ -286,3 +286,34 @@ def test_over_a_store_that_is_not_local(world: Callable[..., World], monkeypatch
     compact(made.files, dead_share=0.1)
     assert data_files(made.files) == data_files(memory)
     assert catalogue.read_generation(made.files) == catalogue.read_generation(memory)
+
+
+def test_a_reparse_asks_for_nothing_that_was_dropped(
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from biomedica_assets.ingest import inputs
+    from biomedica_assets.ingest.checks import check_chunk
+    from biomedica_assets.ingest.preview import chunk_preview
+
+    made = fill(world())
+    compact(made.files, dead_share=0.1)
+    before, images = samples(made.files), made.rows("images", FIRST)
+    monkeypatch.setattr(inputs, "PARSER_VERSION", "another")
+    for path in made.folder.rglob("*.png"):
+        path.unlink()
+    assert set(made.ingest()) == {FIRST, SECOND}
+    catalogue.build_generation(made.files)
+    assert made.rows("images", FIRST) == images
+    assert samples(made.files) == before
+    assert made.failures() == set()
+    assert all(check.passed for chunk in (FIRST, SECOND) for check in check_chunk(made.files, made.manifest(chunk)))
+    assert chunk_preview(made.files, made.manifest(FIRST)).sheet
+
+
+def test_what_comes_back_after_its_bytes_were_dropped_is_fetched_again(world: Callable[..., World]) -> None:
+    made = fill(world())
+    compact(made.files, dead_share=0.1)
+    made.build(DAYS[2], *(art(n).with_file("f1.png", noise(n)) for n in range(1, 7)))
+    assert {"PMC2.1/f1/1", "PMC2.1/f2/1"} <= samples(made.files).keys()
+    [shard] = made.manifest(f"{DAYS[2]}-00000").own_shards
+    assert shard.rows == 3  # both pictures of 2 and the first one of 4; 3 still had its bytes
