@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from biomedica_assets import schemas
 from biomedica_assets.dataset.near import near_pairs, star_clusters
-from biomedica_assets.dataset.queries import bounded_catalogue, from_parquet, load, write_query
+from biomedica_assets.dataset.queries import bounded_catalogue, count_rows, from_parquet, load, write_query
 from biomedica_assets.store.catalogue import open_catalogue, read_generation
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord
@@ -106,7 +106,7 @@ def _order(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         ORDER BY a.publication_date NULLS LAST, a.pmcid, i.image_id
     """)
     connection.execute("CREATE TABLE files AS SELECT sha256, min(rowid) AS first FROM ordered GROUP BY sha256")
-    images, files = (_number(connection, f"SELECT count(*) FROM {table}") for table in ("ordered", "files"))
+    images, files = (count_rows(connection, table) for table in ("ordered", "files"))
     return {"images": images, "files": files}
 
 
@@ -165,22 +165,13 @@ _RESULT = """
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, result: str) -> dict[str, int]:
+    several = f"(SELECT 1 FROM {result} GROUP BY cluster HAVING count(DISTINCT pmcid) > 1)"
     return {
-        **{
-            kind: _number(connection, f"SELECT count(*) FROM {result} WHERE kind = '{kind}'")
-            for kind in ("exact", "near")
-        },
-        "clusters": _number(connection, f"SELECT count(DISTINCT cluster) FROM {result}"),
-        "across_articles": _number(
-            connection,
-            f"SELECT count(*) FROM (SELECT 1 FROM {result} GROUP BY cluster HAVING count(DISTINCT pmcid) > 1)",
-        ),
+        "exact": count_rows(connection, f"{result} WHERE kind = 'exact'"),
+        "near": count_rows(connection, f"{result} WHERE kind = 'near'"),
+        "clusters": count_rows(connection, f"{result} WHERE kind = 'original'"),
+        "across_articles": count_rows(connection, several),
     }
-
-
-def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
 
 
 def add_duplicates_view(files: Files, connection: duckdb.DuckDBPyConnection) -> bool:
@@ -227,18 +218,15 @@ def report_reuse(files: Files, *, examples: int = 20) -> Reuse:
     with open_catalogue(files) as connection:
         add_duplicates_view(files, connection)
         across, within = (
-            _number(
-                connection,
-                f"SELECT count(*) FROM (SELECT 1 FROM duplicates GROUP BY cluster HAVING count(DISTINCT pmcid) {test})",
-            )
+            count_rows(connection, f"(SELECT 1 FROM duplicates GROUP BY cluster HAVING count(DISTINCT pmcid) {test})")
             for test in ("> 1", "= 1")
         )
-        versions = _number(
+        versions = count_rows(
             connection,
             """
-            SELECT count(DISTINCT i.image_id) FROM images i JOIN all_images o
-            ON o.sha256 = i.sha256 AND split_part(o.article_id, '.', 1) = split_part(i.article_id, '.', 1)
-               AND o.article_id <> i.article_id
+            (SELECT DISTINCT i.image_id FROM images i JOIN all_images o
+             ON o.sha256 = i.sha256 AND split_part(o.article_id, '.', 1) = split_part(i.article_id, '.', 1)
+                AND o.article_id <> i.article_id)
             """,
         )
         shown = connection.execute(f"""

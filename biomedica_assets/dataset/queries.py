@@ -64,6 +64,11 @@ def sql_text(text: Any) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
+def count_rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    """Rows of a FROM item, conditions included."""
+    return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
+
+
 def load(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     """Make an Arrow table a table of the connection."""
     connection.register("arriving", table)
