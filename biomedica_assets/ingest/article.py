@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from biomedica_assets.images import EXTENSIONS, ImageError, ImageFacts, Matching, NotAnImage, match_graphics, probe
+from biomedica_assets.ingest.bounds import AT_WORK
 from biomedica_assets.ingest.prior import HELD_IMAGE_COLUMNS, Held
 from biomedica_assets.ingest.reader import HeldReader, source_rows
 from biomedica_assets.jats import PARSER_VERSION, Article, NotAnArticle, parse_article
@@ -229,11 +230,12 @@ class _Work:
 
     def _parse(self, metadata: ArticleMetadata, xml: bytes) -> Article:
         """In the package layout only the XML knows the version; the cloud layout's key says it."""
-        if self._row.location is not None:
-            article = parse_article(xml)
-            if article.article["pmcid"] == metadata.pmcid:
-                return article
-        return parse_article(xml, article_id=metadata.article_id)
+        with AT_WORK:
+            if self._row.location is not None:
+                article = parse_article(xml)
+                if article.article["pmcid"] == metadata.pmcid:
+                    return article
+            return parse_article(xml, article_id=metadata.article_id)
 
     def identified(self, opened: Opened) -> Opened:
         """The metadata with the id that the parsed article has."""
@@ -328,7 +330,8 @@ class _Work:
     def _facts(self, reference: ObjectRef, data: bytes, failures: list[Row]) -> Row | None:
         """Columns of `images` that the bytes tell; null when they are no image."""
         try:
-            facts = probe(data, max_pixels=self._settings.max_pixels, md5=reference.md5)
+            with AT_WORK:
+                facts = probe(data, max_pixels=self._settings.max_pixels, md5=reference.md5)
         except ImageError as error:
             failures.append(_failure(reference.key, "image", type(error).__name__, str(error), False))
             if isinstance(error, NotAnImage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from biomedica_assets.ingest.bounds import share_arenas
 from biomedica_assets.pmc.releases import ReleaseSource, open_source
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.files import Files
@@ -38,4 +39,5 @@ class Workspace:
 
 def open_workspace(settings: Settings) -> Workspace:
     """Open the store's URL; nothing is read or written yet."""
+    share_arenas()
     return Workspace(settings, Files(settings.store))
