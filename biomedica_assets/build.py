@@ -13,9 +13,11 @@ from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.automation.schedules import RANGE_END, RANGE_START
 from biomedica_assets.definitions import defs
+from biomedica_assets.ingest.metadata import EntrezNotConfiguredError, open_entrez, unfinished_metadata
 from biomedica_assets.ingest.progress import reporting
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.summary import summarise
+from biomedica_assets.ingest.workspace import Workspace
 
 
 class BuildFailedError(Exception):
@@ -41,36 +43,46 @@ def build_all(instance: dg.DagsterInstance, *, approve: str = "", adopt: bool = 
                 bar.write("stopped: the store has reached the byte budget of its scope")
                 break
             with reporting(bar.update):
-                _run(
-                    instance,
-                    list(schemas.CHUNK_TABLES),
-                    tags={RANGE_START: keys[0], RANGE_END: keys[-1]} if len(keys) > 1 else {},
-                    partition_key=keys[0] if len(keys) == 1 else None,
-                )
+                _run(instance, list(schemas.CHUNK_TABLES), keys)
+    _fetch_metadata(instance, workspace)
     _run(instance, ["catalogue"])
     return summarise(workspace)
+
+
+def _fetch_metadata(instance: dg.DagsterInstance, workspace: Workspace) -> None:
+    """PubMed's records of chunks that have none; left out, with the reason, where NCBI_EMAIL is not set."""
+    try:
+        open_entrez(workspace.settings)
+    except EntrezNotConfiguredError as error:
+        tqdm.write(f"metadata left out: {error}")
+        return
+    ordered = instance.get_dynamic_partitions(PMC_CHUNK)
+    unfinished = set(unfinished_metadata(workspace.files))
+    for keys in contiguous_ranges(ordered, unfinished, workspace.settings.chunks_per_run):
+        _run(instance, ["metadata"], keys)
 
 
 def _run(
     instance: dg.DagsterInstance,
     assets: list[str],
+    keys: list[str] | None = None,
     *,
-    tags: dict[str, str] | None = None,
-    partition_key: str | None = None,
     config: dict[str, object] | None = None,
 ) -> None:
+    """Materialize assets, of a contiguous range of partitions if given. Raises BuildFailedError."""
+    ranged = keys is not None and len(keys) > 1
     job = defs.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(name) for name in assets],
-        tags=tags,
-        partition_key=partition_key,
+        tags={RANGE_START: keys[0], RANGE_END: keys[-1]} if keys and ranged else None,
+        partition_key=keys[0] if keys and not ranged else None,
         run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
     if not result.success:
         reasons = [_reason(event) for event in result.all_events if event.is_step_failure]
-        where = f" ({partition_key or (tags or {}).get(RANGE_START)})" if partition_key or tags else ""
+        where = f" ({keys[0]} to {keys[-1]})" if keys else ""
         raise BuildFailedError(f"{assets[0]}{where} failed: {'; '.join(reasons)}")
 
 

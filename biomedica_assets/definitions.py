@@ -8,6 +8,7 @@ import dagster as dg
 
 from biomedica_assets.assets.articles import build_chunk_assets
 from biomedica_assets.assets.dataset import catalogue
+from biomedica_assets.assets.metadata import build_metadata_assets
 from biomedica_assets.assets.release import file_list
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.checks import unfinished_chunks
@@ -26,7 +27,7 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
     resource = resource or BiomedicaResource()
     settings = resource.settings() if resource.model_fields_set else Settings()
     return dg.Definitions(
-        assets=[file_list, build_chunk_assets(settings), catalogue],
+        assets=[file_list, build_chunk_assets(settings), *build_metadata_assets(settings), catalogue],
         asset_checks=[unfinished_chunks],
         jobs=JOBS,
         schedules=build_schedules(settings),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from biomedica_assets import schemas
-from biomedica_assets.assets.metadata import column_schema, markdown_image, markdown_table
+from biomedica_assets.assets.previews import column_schema, markdown_image, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
 from biomedica_assets.ingest.checks import CHECKS, CheckResult, check_chunk

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from biomedica_assets import schemas
-from biomedica_assets.assets.metadata import column_schema
+from biomedica_assets.assets.previews import column_schema
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.store.catalogue import build_generation, write_local_database
 
@@ -25,7 +25,7 @@ REFRESH = (
     group_name=GROUP,
     kinds={"duckdb", "parquet"},
     owners=["team:data-engineering"],
-    deps=["file_list", *schemas.CHUNK_TABLES],
+    deps=["file_list", *schemas.CHUNK_TABLES, "metadata", "metadata_refresh"],
     pool="catalogue",
     automation_condition=REFRESH,
     metadata=column_schema(schemas.SAMPLE_INDEX),

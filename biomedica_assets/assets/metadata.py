@@ -1,46 +1,115 @@
-"""What the UI shows of a table: column schema and previews, small enough to be stored with every event."""
+"""Group `metadata`: PubMed's records of the articles, by chunk at first sight and by day as PubMed changes them."""
 
-from __future__ import annotations
-
-import base64
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
-from biomedica_assets.schemas import Table
+from biomedica_assets import schemas
+from biomedica_assets.assets.previews import column_schema, markdown_table
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
+from biomedica_assets.ingest.metadata import (
+    EntrezNotConfiguredError,
+    fetch_chunk_metadata,
+    open_entrez,
+    refresh_metadata,
+)
+from biomedica_assets.pmc.entrez import EntrezRefused, EntrezUnavailable
+from biomedica_assets.pmc.pubmed import PUBMED_PARSER_VERSION, UnreadableReply
+from biomedica_assets.settings import Settings
+from biomedica_assets.store.derived import DerivedManifest
+from biomedica_assets.store.files import Files
+from biomedica_assets.store.manifests import StoreError
 
-PREVIEW_BYTES = 20_000
-"""A preview is stored with each partition's event: with 1,700 chunks even this makes 34 MB."""
+GROUP = "metadata"
+POOL = "entrez"
+"""A pool of one: NCBI counts the requests of all runs together."""
+DAYS_PER_RUN = 30
+
+pubmed_days = dg.DailyPartitionsDefinition(start_date="2026-11-18", timezone="UTC")
+"""Days of PubMed's modification date. Only those since the store's first chunk are of use."""
+
+_COMMON: dict[str, Any] = {
+    "group_name": GROUP,
+    "kinds": {"biopython", "parquet"},
+    "owners": ["team:data-engineering"],
+    "pool": POOL,
+    "code_version": f"{PUBMED_PARSER_VERSION}.{schemas.SCHEMA_VERSION}",
+    "metadata": column_schema(schemas.METADATA),
+}
 
 
-def column_schema(table: Table) -> dict[str, Any]:
-    """Definition metadata: the table's columns for the UI's "Columns" tab."""
-    columns = [
-        dg.TableColumn(
-            name=column.name,
-            type=str(column.type),
-            description=column.meaning + (f" [{column.unit}]" if column.unit else ""),
-            constraints=dg.TableColumnConstraints(nullable=not column.required, unique=table.key == (column.name,)),
-        )
-        for column in table.columns
-    ]
-    return {"dagster/column_schema": dg.TableSchema(columns=columns)}
+def partition_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg.MetadataValue]:
+    """What the UI shows of one partition, from its manifest."""
+    found: dict[str, dg.MetadataValue] = {
+        "dagster/row_count": dg.MetadataValue.int(manifest.file.rows),
+        "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{manifest.file.path}"),
+        "bytes": dg.MetadataValue.int(manifest.file.bytes),
+        "input_hash": dg.MetadataValue.text(manifest.input_hash),
+        "counts": dg.MetadataValue.md(markdown_table(["PMIDs", "rows"], sorted(manifest.counts.items()))),
+    }
+    for name in ("requests", "bytes_fetched", "seconds"):
+        if name in manifest.run:
+            found[name] = dg.MetadataValue.float(float(manifest.run[name]))
+    return found
 
 
-def markdown_image(jpeg: bytes, alt: str) -> str:
-    """The picture as Markdown that carries its own bytes."""
-    return f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})"
+def build_metadata_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Both assets; only the number of chunks per run is a setting."""
+
+    @dg.asset(
+        **_COMMON,
+        deps=["articles"],
+        partitions_def=pmc_chunks,
+        backfill_policy=backfill_policy(settings.chunks_per_run),
+    )
+    def metadata(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> dg.MaterializeResult:
+        """PubMed's record of every PMID of a chunk's articles: MeSH, publication types, grants, references, status.
+
+        Joined by the PMID in the record. Without NCBI_EMAIL the partitions stay missing, and nothing else needs them.
+        """
+        workspace = biomedica.open()
+        with _explained():
+            client = open_entrez(workspace.settings)
+            for chunk in context.partition_keys:
+                manifest, skipped = fetch_chunk_metadata(workspace, chunk, client)
+                context.log.info(f"{chunk}: {'already valid' if skipped else 'committed'}, {manifest.counts}")
+                shown = partition_metadata(workspace.files, manifest)
+                context.add_asset_metadata(shown, asset_key="metadata", partition_key=chunk)
+        return dg.MaterializeResult()
+
+    @dg.asset(
+        **_COMMON,
+        deps=[dg.AssetDep("metadata", partition_mapping=dg.AllPartitionMapping())],
+        partitions_def=pubmed_days,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DAYS_PER_RUN),
+    )
+    def metadata_refresh(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> dg.MaterializeResult:
+        """What PubMed modified on a day, of the PMIDs asked for before: MeSH that came late, errata, retractions.
+
+        The rows go to the same table `metadata`; the newest row of a PMID counts.
+        """
+        workspace = biomedica.open()
+        with _explained():
+            for day in context.partition_keys:
+                manifest = refresh_metadata(workspace, day, open_entrez(workspace.settings, day=day))
+                context.log.info(f"{day}: {manifest.counts or 'nothing modified'}")
+                shown = partition_metadata(workspace.files, manifest)
+                context.add_asset_metadata(shown, asset_key="metadata_refresh", partition_key=day)
+        return dg.MaterializeResult()
+
+    return [metadata, metadata_refresh]
 
 
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]], cell: int = 160) -> str:
-    """A Markdown table whose cells are cut to ``cell`` characters, null as an empty cell."""
-    header = list(header)
-
-    def text(value: Any) -> str:
-        value = "" if value is None else str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-        return value if len(value) <= cell else value[: cell - 1] + "…"
-
-    lines = [" | ".join(header), " | ".join("---" for _ in header)]
-    lines += [" | ".join(text(value) for value in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Outages are tried again later; what a person must mend fails with the reason alone."""
+    try:
+        yield
+    except (EntrezNotConfiguredError, EntrezRefused, StoreError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except (EntrezUnavailable, UnreadableReply) as error:
+        # The client has tried for minutes; what this run has committed stays.
+        raise dg.RetryRequested(max_retries=2, seconds_to_wait=120) from error

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from biomedica_assets import schemas
-from biomedica_assets.assets.metadata import column_schema, markdown_table
+from biomedica_assets.assets.previews import column_schema, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import register_chunks
 from biomedica_assets.ingest.listing import ReleaseHeldError, list_release

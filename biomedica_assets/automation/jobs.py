@@ -22,6 +22,12 @@ chunk_job = dg.define_asset_job(
     selection=list(schemas.CHUNK_TABLES),
     description="Turn chunks of a file list into tables and archive shards.",
 )
+metadata_job = dg.define_asset_job(
+    "fetch_metadata", selection=["metadata"], description="Fetch PubMed's records of chunks that have none yet."
+)
+metadata_refresh_job = dg.define_asset_job(
+    "refresh_metadata", selection=["metadata_refresh"], description="Fetch what PubMed modified on a day."
+)
 catalogue_job = dg.define_asset_job(
     "refresh_catalogue", selection=["catalogue"], description="Build the catalogue of what is committed now."
 )
@@ -112,4 +118,14 @@ def digest() -> None:
     digest_op()
 
 
-JOBS: list[Any] = [file_list_job, chunk_job, catalogue_job, reconcile, garbage_collection, prune_runs, digest]
+JOBS: list[Any] = [
+    file_list_job,
+    chunk_job,
+    metadata_job,
+    metadata_refresh_job,
+    catalogue_job,
+    reconcile,
+    garbage_collection,
+    prune_runs,
+    digest,
+]

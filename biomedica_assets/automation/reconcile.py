@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import dagster as dg
 
 from biomedica_assets import schemas
 from biomedica_assets.assets.articles import table_metadata
+from biomedica_assets.assets.metadata import partition_metadata
 from biomedica_assets.automation.partitions import register_chunks
 from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.pmc.file_list import list_chunks
 from biomedica_assets.store.catalogue import read_generation
+from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.manifests import list_releases, read_chunk_manifests
 
 
@@ -40,6 +43,20 @@ def reconcile_instance(
             instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=chunk, metadata=metadata))
             reported += 1
         log(f"{name}: {len(manifests)} chunks in the store, {len(known)} were known")
+    seen: dict[dg.AssetKey, set[str]] = {}
+    for name in schemas.DERIVED_TABLES:
+        for partition, derived in read_derived(files, name).items():
+            key = _asset_of(name, partition)
+            if partition not in seen.setdefault(key, instance.get_materialized_partitions(key)):
+                metadata = partition_metadata(files, derived) | {"reconciled": dg.MetadataValue.bool(True)}
+                event = dg.AssetMaterialization(key, partition=partition, metadata=metadata)
+                instance.report_runless_asset_event(event)
+                reported += 1
     if read_generation(files) and instance.get_latest_materialization_event(dg.AssetKey("catalogue")) is None:
         instance.report_runless_asset_event(dg.AssetMaterialization("catalogue", metadata={"reconciled": True}))
     return {"partitions_registered": len(registered), "materializations_reported": reported}
+
+
+def _asset_of(table: str, partition: str) -> dg.AssetKey:
+    """The asset that makes a partition of a derived table: daily partitions are those of its refresh."""
+    return dg.AssetKey(f"{table}_refresh" if re.fullmatch(r"\d{4}-\d{2}-\d{2}", partition) else table)

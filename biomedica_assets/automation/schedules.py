@@ -1,17 +1,20 @@
 """Schedules: the scheduled partition backfill and upkeep. All ship stopped; start them in the UI under Automation."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation import jobs
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
+from biomedica_assets.ingest.metadata import unfinished_metadata
 from biomedica_assets.ingest.status import store_status
-from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.settings import Settings
+
+_Tick = list[dg.RunRequest] | dg.SkipReason
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
@@ -27,55 +30,68 @@ _UNFINISHED = [
 ]
 
 
-def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """All schedules; only the backfill's cron expression is a setting."""
+def build_schedules(settings: Settings) -> list[Any]:
+    """All schedules; only the cron expression of the backfills is a setting."""
+    cron, stopped = settings.backfill_cron, dg.DefaultScheduleStatus.STOPPED
 
-    @dg.schedule(
-        job=jobs.chunk_job, cron_schedule=settings.backfill_cron, default_status=dg.DefaultScheduleStatus.STOPPED
-    )
-    def partition_backfill(
-        context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource
-    ) -> list[dg.RunRequest] | dg.SkipReason:
+    @dg.schedule(job=jobs.chunk_job, cron_schedule=cron, default_status=stopped)
+    def partition_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
         """Launch chunks that lack a valid manifest: first load, daily deltas, failed runs and new code alike."""
-        ranges = ranges_to_launch(context.instance, biomedica.open(), log=context.log.warning)
-        if isinstance(ranges, str):
-            return dg.SkipReason(ranges)
-        # Dagster never launches a run key twice: the tick's time lets a later tick launch the same range again.
-        tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
-        return [
-            dg.RunRequest(run_key=f"{keys[0]}..{keys[-1]}@{tick}", tags={RANGE_START: keys[0], RANGE_END: keys[-1]})
-            for keys in ranges
-        ]
+        workspace = biomedica.open()
+        status = store_status(workspace.files, workspace.settings)
+        if status.unfinished and status.over_budget:
+            limit = workspace.settings.scope.max_bytes
+            return dg.SkipReason(f"the store holds {status.bytes:,} bytes, its scope allows {limit:,}")
+        return _requests(context, status.unfinished, workspace.settings)
+
+    @dg.schedule(job=jobs.metadata_job, cron_schedule=cron, default_status=stopped)
+    def metadata_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
+        """Launch committed chunks that lack PubMed's records, or whose articles changed since."""
+        workspace = biomedica.open()
+        return _requests(context, unfinished_metadata(workspace.files), workspace.settings)
 
     return [
         partition_backfill,
+        metadata_backfill,
+        # PubMed's day ends in the US; at 10:00 UTC the day before is complete.
+        dg.build_schedule_from_partitioned_job(
+            jobs.metadata_refresh_job, name="daily_metadata_refresh", hour_of_day=10, default_status=stopped
+        ),
         _upkeep("nightly_digest", jobs.digest, "30 5 * * *"),
         _upkeep("weekly_garbage_collection", jobs.garbage_collection, "0 4 * * 0"),
         _upkeep("weekly_pruning", jobs.prune_runs, "30 4 * * 0"),
     ]
 
 
+def _requests(context: dg.ScheduleEvaluationContext, unfinished: Sequence[str], settings: Settings) -> _Tick:
+    ranges = ranges_to_launch(context.instance, unfinished, settings, log=context.log.warning)
+    if isinstance(ranges, str):
+        return dg.SkipReason(ranges)
+    # Dagster never launches a run key twice: the tick's time lets a later tick launch the same range again.
+    tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+    return [
+        dg.RunRequest(run_key=f"{keys[0]}..{keys[-1]}@{tick}", tags={RANGE_START: keys[0], RANGE_END: keys[-1]})
+        for keys in ranges
+    ]
+
+
 def ranges_to_launch(
-    instance: dg.DagsterInstance, workspace: Workspace, *, log: Callable[[str], None]
+    instance: dg.DagsterInstance, unfinished: Sequence[str], settings: Settings, *, log: Callable[[str], None]
 ) -> list[list[str]] | str:
     """Contiguous ranges of unfinished chunks that neither run nor keep failing; or the reason why there are none."""
-    settings = workspace.settings
-    status = store_status(workspace.files, settings)
-    if not status.unfinished:
+    if not unfinished:
         return "every chunk has a valid manifest"
-    if status.over_budget:
-        return f"the store holds {status.bytes:,} bytes, its scope allows {settings.scope.max_bytes:,}"
     ordered = instance.get_dynamic_partitions(PMC_CHUNK)
     busy = _partitions(instance, ordered, dg.RunsFilter(statuses=_UNFINISHED))
     day = datetime.now(UTC) - timedelta(days=1)
     failures = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=day)
     failed = _partitions(instance, ordered, failures)
-    given_up = [key for key in status.unfinished if failed[key] >= MAX_FAILED_RUNS_A_DAY]
+    given_up = [key for key in unfinished if failed[key] >= MAX_FAILED_RUNS_A_DAY]
     if given_up:
         log(f"left for a person after repeated failures: {', '.join(given_up)}")
-    wanted = [key for key in status.unfinished if key not in busy and key not in given_up]
+    wanted = [key for key in unfinished if key not in busy and key not in given_up]
     ranges = list(contiguous_ranges(ordered, set(wanted[: settings.chunks_per_tick]), settings.chunks_per_run))
-    return ranges or f"{len(status.unfinished)} chunks are unfinished; all run already or failed repeatedly"
+    return ranges or f"{len(unfinished)} chunks are unfinished; all run already or failed repeatedly"
 
 
 def _upkeep(name: str, job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:

@@ -11,10 +11,11 @@ import pytest
 
 from biomedica_assets import sample, schemas
 from biomedica_assets.assets.resources import BiomedicaResource
-from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
+from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges, pmc_chunks
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.automation.schedules import ranges_to_launch
 from biomedica_assets.definitions import build_definitions
+from biomedica_assets.ingest.status import store_status
 from biomedica_assets.store.catalogue import open_catalogue
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import list_releases, read_chunk_manifest, read_chunk_manifests
@@ -83,9 +84,12 @@ def test_the_graph_is_what_the_design_says():
         "objects": ["figures"],
         "images": ["figures", "objects"],
         "failures": ["versions"],
-        "catalogue": sorted(["file_list", *schemas.CHUNK_TABLES]),
+        "metadata": ["articles"],
+        "metadata_refresh": ["metadata"],
+        "catalogue": sorted(["file_list", *schemas.CHUNK_TABLES, "metadata", "metadata_refresh"]),
     }
-    assert {name for name, node in nodes.items() if node.is_partitioned} == set(schemas.CHUNK_TABLES)
+    by_chunk = {name for name, node in nodes.items() if node.partitions_def == pmc_chunks}
+    assert by_chunk == {*schemas.CHUNK_TABLES, "metadata"}
     assert {name: node.group_name for name, node in nodes.items() if not node.is_partitioned} == {
         "file_list": "release",
         "catalogue": "dataset",
@@ -183,7 +187,8 @@ def test_sensor_skips_a_source_that_cannot_be_read(world, tmp_path):
 
 def to_launch(world):
     """(first, last) of each range that the next tick launches, or the reason why there is none."""
-    ranges = ranges_to_launch(world.instance, world.resource.open(), log=lambda _: None)
+    unfinished = store_status(world.files, world.resource.settings()).unfinished
+    ranges = ranges_to_launch(world.instance, unfinished, world.resource.settings(), log=lambda _: None)
     return ranges if isinstance(ranges, str) else [(keys[0], keys[-1]) for keys in ranges]
 
 
