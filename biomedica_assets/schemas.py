@@ -369,7 +369,7 @@ IMAGES = Table(
         Column("licence_rule", _TEXT, "rule that decided, see docs/licences.md"),
         Column("licence_reason", _TEXT, "how the licence was decided"),
         Column("third_party_notice", _TEXT, "words that say the image belongs to somebody else"),
-        Column("shard", _TEXT, "path of the archive shard below the store"),
+        Column("shard", _TEXT, "archive shard below the store; null once compaction has dropped withdrawn bytes"),
         Column("offset", _INT, "first byte of the sample in the shard", unit="bytes"),
         Column("length", _INT, "length of the sample (all members with headers and padding)", unit="bytes"),
         Column("image_offset", _INT, "first byte of the image file in the shard", unit="bytes"),
@@ -633,6 +633,18 @@ SUBSET = Table(
     ),
 )
 
+EXPORT_INDEX = Table(
+    "export_index",
+    "Which shard of an export holds an image: the seeded order over all shards, fixed before anything is written.",
+    ("image_id",),
+    (
+        Column("shard", _INT, "number of the shard", required=True),
+        Column("position", _INT, "0-based place in the export's order", required=True),
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+    ),
+)
+
 CHUNK_TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -717,7 +729,7 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
 ALL_TABLES = (
     *(FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values()),
     *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS, PUBMED_LOG),
-    *(DUPLICATES, SUBSET),
+    *(DUPLICATES, SUBSET, EXPORT_INDEX),
 )
 
 

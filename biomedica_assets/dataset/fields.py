@@ -16,7 +16,7 @@ _ATTRIBUTION = f"""
              WHEN len({_AUTHORS}) > 0 THEN array_to_string({_AUTHORS}, ', ') || '.' END,
         rtrim(a.title, '.') || '.', a.journal || coalesce(' (' || a.publication_year || ')', '') || '.',
         'https://doi.org/' || a.doi, 'https://pmc.ncbi.nlm.nih.gov/articles/PMC' || a.pmcid || '/',
-        coalesce(f.label || '.', NULL),
+        rtrim(f.label, '.') || '.',
         coalesce('Licence: ' || concat_ws(' ', i.licence_code, i.licence_version, i.licence_url) || '.',
                  'No licence that allows reuse is known.'),
         coalesce(f.copyright, a.copyright), f.attribution, i.third_party_notice)
