@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from biomedica_assets import schemas
 from biomedica_assets.jats import PARSER_VERSION
 from biomedica_assets.pmc.file_list import FileListSummary
 from biomedica_assets.settings import Settings
+from biomedica_assets.store.manifests import input_hash
+
+__all__ = ["INGEST_VERSION", "chunk_inputs", "input_hash", "wants"]
 
 INGEST_VERSION = "2"
 """Raised when the rules of this room change what ends up in tables; every chunk is then re-parsed, not re-fetched."""
@@ -25,11 +26,6 @@ def chunk_inputs(settings: Settings, file_list: FileListSummary, chunk: str) -> 
         "max_pixels": settings.max_pixels,
         "max_object_bytes": settings.max_object_bytes,
     }
-
-
-def input_hash(inputs: dict[str, Any]) -> str:
-    """Hash of the inputs, 64 hex digits."""
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def wants(settings: Settings) -> dict[str, Any]:

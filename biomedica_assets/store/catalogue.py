@@ -93,7 +93,7 @@ def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) ->
     before = read_generation(files)
     chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
     paths = _live_paths(files, manifests)
-    written_with = _schema_versions(manifests.values())
+    written_with = schema_versions(manifests.values())
     generation = Generation(CATALOGUE_VERSION, {}, chunks, releases, paths, {}, written_with, honour_pubmed_retractions)
     if before and replace(before, files={}, counts={}) == generation:
         return before
@@ -119,7 +119,8 @@ def _live_paths(files: Files, manifests: Mapping[str, ChunkManifest]) -> dict[st
     return paths
 
 
-def _schema_versions(manifests: Iterable[ChunkManifest]) -> list[str]:
+def schema_versions(manifests: Iterable[ChunkManifest]) -> list[str]:
+    """Schema versions that the chunks' tables were written with."""
     return sorted({str(manifest.inputs.get("schema")) for manifest in manifests})
 
 
@@ -147,7 +148,7 @@ def _build_tables(
             return _empty(schema)
         return f"SELECT * FROM read_parquet({url(before.files[table].path)})"
 
-    written = _schema_versions(manifests.values())
+    written = schema_versions(manifests.values())
 
     def of_chunks(table: str, chunks: Iterable[str]) -> str:
         paths = [manifests[chunk].tables[table].path for chunk in chunks]

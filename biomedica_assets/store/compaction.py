@@ -13,7 +13,6 @@ collection's grace has passed. What does not belong here: deleting files (`garba
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +29,6 @@ from biomedica_assets.store.catalogue import (
     Generation,
     build_generation,
     connect,
-    data_digest,
     parquet_relation,
     write_query,
 )
@@ -45,7 +43,7 @@ from biomedica_assets.store.manifests import (
     write_chunk_manifest,
 )
 from biomedica_assets.store.shards import BLOCK, END, put_once, read_span
-from biomedica_assets.store.snapshots import Snapshot, list_snapshots, read_snapshot, write_snapshot
+from biomedica_assets.store.snapshots import Snapshot, list_snapshots, read_snapshot, with_manifests, write_snapshot
 from biomedica_assets.store.tables import TableWriter, commit_table, read_table
 
 JOURNAL = "compaction/journal.json"
@@ -371,19 +369,7 @@ class _Relocation:
         after = {chunk: self.manifest(manifest) for chunk, manifest in before.items()}
         if all(after[chunk] is manifest for chunk, manifest in before.items()):
             return snapshot
-        generation = snapshot.catalogue
-        images = {before[chunk].tables["images"].path: after[chunk].tables["images"].path for chunk in before}
-        generation = replace(
-            generation,
-            files={**generation.files, "sample_index": self._sample_index(generation)},
-            chunks={chunk: data_digest(manifest) for chunk, manifest in after.items()},
-            paths={**generation.paths, "images": [images[path] for path in generation.paths["images"]]},
-        )
-        return replace(
-            snapshot,
-            generation=json.loads(generation.to_json()),
-            chunks={chunk: json.loads(manifest.to_json()) for chunk, manifest in after.items()},
-        )
+        return with_manifests(snapshot, after, {"sample_index": self._sample_index(snapshot.catalogue)})
 
     def _sample_index(self, generation: Generation) -> DataFile:
         old = parquet_relation(self._files, [generation.files["sample_index"].path], schemas.SAMPLE_INDEX, [])

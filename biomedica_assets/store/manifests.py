@@ -7,6 +7,7 @@ What does not belong here: the formats of the files they list (`tables`, `shards
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,11 @@ class ChunkManifest(JsonRecord):
     def files(self) -> Iterator[str]:
         yield from (f.path for f in self.tables.values())
         yield from (f.path for f in self.shards)
+
+
+def input_hash(inputs: dict[str, Any]) -> str:
+    """Hash of what a chunk's data depends on, 64 hex digits."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def bind_store(files: Files, source_identity: str, *, adopt: bool = False) -> None:

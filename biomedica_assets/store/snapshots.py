@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,8 @@ import duckdb
 import pyarrow as pa
 
 from biomedica_assets import __version__, schemas
-from biomedica_assets.store.catalogue import Generation, build_generation, data_digest, open_views
+from biomedica_assets.schemas import CHUNK_TABLES
+from biomedica_assets.store.catalogue import Generation, build_generation, data_digest, open_views, schema_versions
 from biomedica_assets.store.derived import DerivedManifest, manifest_path, read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
@@ -140,6 +141,26 @@ def create_snapshot(files: Files, name: str | None = None) -> Snapshot:
 def write_snapshot(files: Files, snapshot: Snapshot) -> None:
     """Replace a snapshot by the same state in other files (compaction)."""
     files.write(snapshot_path(snapshot.name), _named(snapshot, snapshot.name).to_json())
+
+
+def with_manifests(
+    snapshot: Snapshot, manifests: Mapping[str, ChunkManifest], catalogue: Mapping[str, DataFile] | None = None
+) -> Snapshot:
+    """The same state with its chunks, and some files of its catalogue, in other files."""
+    generation = snapshot.catalogue
+    paths = {name: [m.tables[name].path for m in manifests.values() if name in m.tables] for name in CHUNK_TABLES}
+    generation = replace(
+        generation,
+        files={**generation.files, **(catalogue or {})},
+        chunks={chunk: data_digest(manifest) for chunk, manifest in manifests.items()},
+        paths={**generation.paths, **paths},
+        schemas=schema_versions(manifests.values()),
+    )
+    return replace(
+        snapshot,
+        generation=json.loads(generation.to_json()),
+        chunks={chunk: json.loads(manifest.to_json()) for chunk, manifest in manifests.items()},
+    )
 
 
 def delete_snapshot(files: Files, name: str) -> None:
