@@ -77,10 +77,9 @@ def prune_runs_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) 
         for run_id in batch:
             context.instance.delete_run(run_id)
         pruned += len(batch)
-    context.log.info(
-        f"pruned {pruned} runs created before {before:%Y-%m-%d}; the store keeps the truth (job reconcile)"
-    )
-    context.add_output_metadata({"runs": pruned})
+    context.log.info(f"pruned {pruned} runs created before {before:%Y-%m-%d}")
+    done = reconcile_instance(context.instance, biomedica.open(), log=context.log.info) if pruned else {}
+    context.add_output_metadata({"runs": pruned, **done})
 
 
 @dg.job
