@@ -279,6 +279,12 @@ def write_query(
     return data_file
 
 
+def refresh_generation(files: Files) -> Generation:
+    """`build_generation` by the rules of the generation before: for upkeep, which does not know the settings."""
+    before = read_generation(files)
+    return build_generation(files, honour_pubmed_retractions=before is None or before.honour_pubmed_retractions)
+
+
 def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the store's views.
 

@@ -1,9 +1,10 @@
 """Compaction: shards are written anew without dead samples; live samples keep their bytes and only move.
 
 A sample is live while the newest collected row of some version points at it, or a row that a kept snapshot shows.
-It is dead once a newer row has other bytes, or the version is withdrawn for good: at once when PMC's own record says
-so (retracted, no open licence any more), after ``confirm_releases`` further releases when it merely went missing.
-Rows of `images` whose sample is gone keep all they say but the place of the bytes, so a re-parse asks nobody for them.
+It is dead once a newer row has other bytes, or the version is withdrawn for good: at once when PMC's own record of
+that very version says so (retracted, no open licence any more), after ``confirm_releases`` further releases when it
+merely went missing. Rows of `images` whose sample is gone keep all they say but the place of the bytes, so that a
+re-parse asks nobody for them.
 
 Safe under kill: new shards come first, then one journal that says what moves where, then one manifest after the
 other; the next call finishes what the journal says. Safe under a running stream: the old shards stay until garbage
@@ -27,9 +28,9 @@ import pyarrow.parquet as pq
 from biomedica_assets import schemas
 from biomedica_assets.store.catalogue import (
     Generation,
-    build_generation,
     connect,
     parquet_relation,
+    refresh_generation,
     write_query,
 )
 from biomedica_assets.store.duck import duck_url
@@ -111,7 +112,7 @@ def _sum(one: Compacted, other: Compacted) -> Compacted:
 
 def _states(files: Files) -> dict[str, tuple[Generation, dict[str, ChunkManifest]]]:
     """The present state (under "") and those of kept snapshots."""
-    generation = build_generation(files)
+    generation = refresh_generation(files)
     states = {"": (generation, read_chunk_manifests(files))}
     for name in list_snapshots(files):
         snapshot = read_snapshot(files, name)
@@ -186,7 +187,7 @@ def _find_live(
     connection.register("releases", pa.table({"release": pa.array(present.releases, pa.string())}))
     connection.execute(f"""
         CREATE TABLE gone AS SELECT w.pmcid, w.version FROM {_catalogue_file(files, present, "withdrawals")} w
-        WHERE w.reason <> 'pmcid_retracted' AND (w.reason NOT IN ('removed', 'absent')
+        WHERE w.reason NOT IN ('pmcid_retracted', 'pubmed_retracted') AND (w.reason NOT IN ('removed', 'absent')
               OR (SELECT count(*) FROM releases WHERE release > w.since_release) >= {int(confirm_releases)})
     """)
     connection.execute("CREATE TABLE needed (path VARCHAR, article_id VARCHAR)")
@@ -307,7 +308,7 @@ def _finish(files: Files, scratch: str | None) -> Compacted:
             moved_snapshot = work.snapshot(snapshot)
             if moved_snapshot is not snapshot:
                 write_snapshot(files, moved_snapshot)
-    build_generation(files)  # before the journal goes: until then it keeps the old shards for readers of the old one
+    refresh_generation(files)  # before the journal goes: until then it keeps the old shards for readers of the old one
     files.remove(JOURNAL)
     files.remove(journal.moves)
     after = sum(new["bytes"] for new in journal.shards.values() if new)

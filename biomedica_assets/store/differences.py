@@ -106,7 +106,7 @@ def _grouped(kind: str, key: str, table: str) -> str:
 _CHANGES = """
     WITH gone AS (
         SELECT a_id AS article_id,
-               CASE WHEN reason IN ('retracted', 'pmcid_retracted') THEN 'retracted' ELSE 'removed' END AS change,
+               CASE WHEN reason LIKE '%retracted' THEN 'retracted' ELSE 'removed' END AS change,
                concat_ws('; ', CASE WHEN b_id IS NULL THEN coalesce(reason, 'no longer current') ELSE reason END,
                          'replaced by ' || b_id) AS detail
         FROM pairs LEFT JOIN withdrawals w ON w.pmcid = pairs.pmcid AND w.version = pairs.a_version

@@ -16,7 +16,9 @@ from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import read_chunk_manifests
 
-_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/")
+_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/", "card/")
+_NAMING = ("snapshots/", "compaction/", "card/")
+"""Folders with JSON files whose key ``files`` lists paths: snapshots, the journal of a compaction, documents."""
 _RECORD = "garbage.json"
 
 
@@ -40,8 +42,8 @@ def live_paths(files: Files) -> set[str]:
     if generation:
         live |= {data_file.path for data_file in generation.files.values()}
         live |= {path for paths in generation.paths.values() for path in paths}
-    for path, _ in [*files.list("snapshots/"), *files.list("compaction/")]:
-        if path.endswith(".json"):  # a journal names the shards of a compaction that is under way
+    for path in (path for folder in _NAMING for path, _ in files.list(folder)):
+        if path.endswith(".json") and path.count("/") == 1:
             live.update([path, *json.loads(files.read(path)).get("files", [])])
     return live
 

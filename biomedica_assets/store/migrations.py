@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
 from biomedica_assets.schemas import Row
-from biomedica_assets.store.catalogue import build_generation
+from biomedica_assets.store.catalogue import refresh_generation
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
@@ -74,7 +74,7 @@ def migrate_store(files: Files, *, scratch: str | None = None, log: Callable[[st
             if any(manifests[chunk] is not manifest for chunk, manifest in snapshot.manifests.items()):
                 write_snapshot(files, with_manifests(snapshot, manifests))
                 snapshots += 1
-    build_generation(files)
+    refresh_generation(files)
     written = [new for old, new in work.done.items() if new.path != old]
     return Migrated(chunks, snapshots, len(written), sum(each.bytes for each in written))
 

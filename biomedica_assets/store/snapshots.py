@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from biomedica_assets import __version__, schemas
 from biomedica_assets.schemas import CHUNK_TABLES
-from biomedica_assets.store.catalogue import Generation, build_generation, data_digest, open_views, schema_versions
+from biomedica_assets.store.catalogue import Generation, data_digest, open_views, refresh_generation, schema_versions
 from biomedica_assets.store.derived import DerivedManifest, manifest_path, read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
@@ -171,7 +171,7 @@ def delete_snapshot(files: Files, name: str) -> None:
 
 def _present_state(files: Files) -> Snapshot:
     for _ in range(_TRIES):
-        generation = build_generation(files)
+        generation = refresh_generation(files)
         manifests = read_chunk_manifests(files)
         derived = {name: read_derived(files, name) for name in schemas.DERIVED_TABLES}
         paths = {name: [m.file.path for m in derived[name].values()] for name in derived}
@@ -298,7 +298,7 @@ def restore_snapshot(files: Files, name: str) -> Generation:
     for path in [path for folder in ("chunks", "derived") for path, _ in files.list(folder)]:
         if path.endswith(".json") and path not in wanted:
             files.remove(path)
-    return build_generation(files)
+    return refresh_generation(files)
 
 
 def logical_checksum(files: Files) -> str:
@@ -306,7 +306,7 @@ def logical_checksum(files: Files) -> str:
 
     Two stores of the same release states have the same one, however their chunks were built.
     """
-    with open_views(files, build_generation(files)) as views:
+    with open_views(files, refresh_generation(files)) as views:
         return _combined({table: table_checksum(views, table) for table in CONTENT_TABLES})
 
 

@@ -155,7 +155,7 @@ def test_names(two: World) -> None:
     assert named.name == f"{DAYS[1]}-{named.logical_checksum[:8]}"
     with pytest.raises(SnapshotError, match="no name for a snapshot"):
         create_snapshot(two.files, "../two")
-    with pytest.raises(SnapshotError, match="it has: one, two"):
+    with pytest.raises(SnapshotError, match=r"it has: .*one, two"):
         open_snapshot(two.files, "three")
 
 
