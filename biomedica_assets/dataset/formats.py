@@ -99,7 +99,7 @@ def _pack_tar(
 
 def parquet_schema(records: pa.Schema) -> pa.Schema:
     """Schema of a Parquet shard: ``image`` (bytes, path) as Hugging Face's `datasets` has it, ``text``, the record."""
-    fields = [field for field in records if not field.name.startswith(HIDDEN)]
+    fields = [pa.field(field.name, _nullable(field.type)) for field in records if not field.name.startswith(HIDDEN)]
     image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
     # `datasets` derives the type of every column from Arrow's, but that of an image, which it must be told.
     features = {"info": {"features": {"image": {"_type": "Image"}}}}
@@ -107,6 +107,15 @@ def parquet_schema(records: pa.Schema) -> pa.Schema:
         [pa.field("image", image), pa.field("text", pa.string()), *fields],
         metadata={"huggingface": json.dumps(features)},
     )
+
+
+def _nullable(kind: pa.DataType) -> pa.DataType:
+    """The type with everything in it nullable: DuckDB marks what has no null in the rows of one shard."""
+    if pa.types.is_list(kind):
+        return pa.list_(_nullable(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(kind.field(i).name, _nullable(kind.field(i).type)) for i in range(kind.num_fields)])
+    return kind
 
 
 def pack_parquet(path: Path, samples: Iterable[tuple[Row, bytes]], records: pa.Schema) -> Packed:
@@ -123,10 +132,14 @@ def pack_parquet(path: Path, samples: Iterable[tuple[Row, bytes]], records: pa.S
 
 def _write_parquet(path: Path, rows: Iterable[Row], schema: pa.Schema) -> Packed:
     # Image files are compressed already; of all else the columns repeat within an article.
-    compression = {leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in _leaves(schema)}
+    leaves = _leaves(schema)
+    compression = {leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in leaves}
+    dictionaries = [leaf for leaf in leaves if leaf != "image.bytes"]
     pending: list[Row] = []
     size = total = 0
-    with pq.ParquetWriter(path, schema, compression=compression, write_statistics=False) as writer:
+    with pq.ParquetWriter(
+        path, schema, compression=compression, use_dictionary=dictionaries, write_statistics=False
+    ) as writer:
         for row in rows:
             pending.append(row)
             size += len(row["image"]["bytes"])
