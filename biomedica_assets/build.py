@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 from tqdm import tqdm
@@ -28,9 +33,43 @@ def build_all(instance: dg.DagsterInstance, *, approve: str = "", adopt: bool = 
     """Materialize file list, chunks and catalogue; returns a summary for people.
 
     Raises:
-        BuildFailedError: a run failed.
+        BuildFailedError: a run failed, or another build is at work in this instance.
     """
     logging.getLogger("dagster").setLevel(logging.ERROR)
+    with _alone(instance):
+        return _build(instance, approve, adopt)
+
+
+BUILT_BY = "biomedica/build"
+"""Tag of the runs of a build: whose they are."""
+
+
+def _builder(instance: dg.DagsterInstance) -> str:
+    return f"{socket.gethostname()}:{instance.root_directory}"
+
+
+@contextmanager
+def _alone(instance: dg.DagsterInstance) -> Iterator[None]:
+    """One build at a time per instance. Runs of a build that was killed are ended first.
+
+    They hold their places in the pools (`file_list`, `catalogue`), for which this build would wait for ever: the daemon
+    that gives them free is not running here.
+    """
+    with (Path(instance.root_directory) / "build.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process ends
+        except BlockingIOError:
+            raise BuildFailedError(f"another build is at work in {instance.root_directory}") from None
+        for run in instance.get_runs(dg.RunsFilter(tags={BUILT_BY: _builder(instance)}, statuses=_AT_WORK)):
+            instance.report_run_failed(run, "the build's process ended in the middle of this run")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        yield
+
+
+_AT_WORK = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+
+def _build(instance: dg.DagsterInstance, approve: str, adopt: bool) -> str:
     settings = BiomedicaResource().settings()
     _run(instance, ["file_list"], config={"ops": {"file_list": {"config": {"approve": approve, "adopt": adopt}}}})
     workspace = BiomedicaResource().open()
@@ -75,7 +114,7 @@ def _run(
     result = job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(name) for name in assets],
-        tags={RANGE_START: keys[0], RANGE_END: keys[-1]} if keys and ranged else None,
+        tags={BUILT_BY: _builder(instance)} | ({RANGE_START: keys[0], RANGE_END: keys[-1]} if keys and ranged else {}),
         partition_key=keys[0] if keys and not ranged else None,
         run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
