@@ -36,8 +36,9 @@ def catalogue(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -
     Built from the generation before and the chunks that changed since. Readers open it with
     `biomedica_assets.store.catalogue.open_catalogue(url)`; a local store also gets `catalogue.duckdb`.
     """
-    files = biomedica.open().files
-    generation = build_generation(files)
+    workspace = biomedica.open()
+    files, honour = workspace.files, workspace.settings.honour_pubmed_retractions
+    generation = build_generation(files, honour_pubmed_retractions=honour)
     write_local_database(files, generation)
     return dg.MaterializeResult(
         metadata={

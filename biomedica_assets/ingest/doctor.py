@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from biomedica_assets.ingest.metadata import EntrezNotConfiguredError, open_entrez
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.workspace import Workspace, open_workspace
 from biomedica_assets.pmc.releases import ListingError, NoReleaseError
@@ -44,7 +45,7 @@ def diagnose() -> list[Finding]:
         problems = "; ".join(f"BIOMEDICA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         return [Finding("settings", False, problems, "correct the variable in the environment or in .env")]
     workspace = open_workspace(settings)
-    return [*_installation(), *_source(workspace), *_store(workspace), *_entrez()]
+    return [*_installation(), *_source(workspace), *_store(workspace), *_entrez(settings)]
 
 
 def _installation() -> Iterator[Finding]:
@@ -127,6 +128,11 @@ def _estimate(workspace: Workspace, rows: int) -> Iterator[Finding]:
         yield Finding("disk", enough, f"{free / 1e9:,.1f} GB free", advice)
 
 
-def _entrez() -> Iterator[Finding]:
-    email = os.environ.get("NCBI_EMAIL")
-    yield Finding("entrez", True, f"NCBI_EMAIL {email or 'not set: PubMed metadata is not fetched'}")
+def _entrez(settings: Settings) -> Iterator[Finding]:
+    try:
+        open_entrez(settings)
+    except EntrezNotConfiguredError as error:
+        yield Finding("entrez", True, str(error))
+    else:
+        kind = "the sample's own replies" if settings.uses_sample else settings.entrez_url or "NCBI"
+        yield Finding("entrez", True, f"PubMed metadata from {kind}")
