@@ -119,7 +119,7 @@ def doctor(as_json: bool) -> None:
         for finding in findings:
             mark = click.style("ok  " if finding.ok else "FIX ", fg="green" if finding.ok else "red")
             click.echo(f"{mark}{finding.topic:<12} {finding.message}")
-            if finding.advice:
+            if finding.advice and not finding.ok:
                 click.echo(f"{'':<16} -> {finding.advice}")
     if not all(finding.ok for finding in findings):
         sys.exit(1)
