@@ -94,7 +94,7 @@ def _guarded(document: Document, article: Element, data: bytes, article_id: str 
 def _records(document: Document, element: Element, data: bytes, article_id: str | None) -> Article:
     ids = read_ids(element)
     identity = article_id or _identity(ids, data, document.articles.index(element))
-    walk = Walk(element, identity, element.get(XML_LANG), HANDLERS)
+    walk = Walk(element, identity, element.get(XML_LANG), HANDLERS, document.references)
     row = read_front(walk, element, ids)
     for child in element:
         if child.tag not in ("front", "front-stub"):

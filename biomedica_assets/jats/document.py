@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from html.entities import html5
+from threading import local
 from typing import Any
 
 from lxml import etree
@@ -39,14 +40,17 @@ class TooDeep(NotAnArticle):
 
 @dataclass(slots=True)
 class Document:
-    """One parsed file: the name of its root, its article elements, and what was wrong with it (class, message)."""
+    """One parsed file: the name of its root, its article elements, and what was wrong with it (class, message).
+
+    ``references``: the bytes of the references that were not parsed (see `_without_references`).
+    """
 
     root: str
     articles: list[Element]
     problems: list[tuple[str, str]] = field(default_factory=list)
+    references: bytes = b""
 
 
-# One parser per parse: parsers hold state, and creating one costs about 5 microseconds.
 _OPTIONS: dict[str, Any] = {
     "resolve_entities": False,
     "load_dtd": False,
@@ -57,6 +61,15 @@ _OPTIONS: dict[str, Any] = {
     "remove_comments": True,
     "remove_pis": True,
 }
+_THREAD = local()
+
+
+def _strict_parser() -> etree.XMLParser:
+    """This thread's parser: threads that share one wait for each other, and a new one costs 25 microseconds."""
+    parser = getattr(_THREAD, "parser", None)
+    if parser is None:
+        parser = _THREAD.parser = etree.XMLParser(**_OPTIONS)
+    return parser
 
 
 def read_document(data: bytes) -> Document:
@@ -67,7 +80,7 @@ def read_document(data: bytes) -> Document:
         NotAnArticle: the XML holds no ``article`` element.
     """
     problems: list[tuple[str, str]] = []
-    root = _parse(data, problems)
+    root, references = _parse(data, problems)
     name = local_name(root)
     articles = [root] if name == "article" else list(_outermost_articles(root))
     if not articles:
@@ -77,7 +90,7 @@ def read_document(data: bytes) -> Document:
         _strip_namespace(article)
     if _NAMED_ENTITY.search(data):
         _resolve_entity_nodes(root, problems)
-    return Document(name, articles, problems)
+    return Document(name, articles, problems, references)
 
 
 def local_name(element: Element) -> str:
@@ -104,17 +117,49 @@ def texts(element: Element) -> str:
     return " ".join("".join(element.itertext()).split())
 
 
-def _parse(data: bytes, problems: list[tuple[str, str]]) -> Element:
-    if not data.strip():
+def _parse(data: bytes, problems: list[tuple[str, str]]) -> tuple[Element, bytes]:
+    """Root element, and the references that it lacks."""
+    if not data or data.isspace():
         raise MalformedXML("the file is empty")
+    article, references = _without_references(data)
+    if references:
+        with suppress(etree.XMLSyntaxError):
+            return etree.fromstring(article, _strict_parser()), references
+    return _parse_whole(data, problems), b""
+
+
+def _without_references(data: bytes) -> tuple[bytes, bytes]:
+    """The file with its (last) reference list's references left as empty elements, and the bytes left out.
+
+    References are counted, never read, and make up half of an article's elements: not to parse them saves a third
+    of the time of the parse. Nothing is left out where it might be missed: what stands between references, and notes
+    or figures inside them.
+    """
+    end = data.rfind(b"</ref-list>")
+    start = data.rfind(b"<ref-list", 0, end) if end > 0 else -1
+    first = data.find(b"<ref ", start, end) if start > 0 else -1
+    last = data.rfind(b"</ref>", first, end) if first > 0 else -1
+    if last < 0:
+        return data, b""
+    references = data[first:last]
+    if b"!" in references and b"<!" in references:
+        return data, b""  # a comment or CDATA, in which tags are no tags
+    pieces = references.split(b"</ref>")
+    for piece in pieces:
+        if not (piece.lstrip().startswith(b"<ref ") and piece.rstrip().endswith(b"citation>")):
+            return data, b""
+    return b"".join((data[:first], b"<ref/>" * len(pieces), data[last + len(b"</ref>") :])), references
+
+
+def _parse_whole(data: bytes, problems: list[tuple[str, str]]) -> Element:
     try:
-        return etree.fromstring(data, etree.XMLParser(**_OPTIONS))
+        return etree.fromstring(data, _strict_parser())
     except etree.XMLSyntaxError as error:
         first = str(error)
     repaired = _repair(data)
     if repaired != data:
         try:
-            root = etree.fromstring(repaired, etree.XMLParser(**_OPTIONS))
+            root = etree.fromstring(repaired, _strict_parser())
             kind = "UndefinedEntity" if "Entity" in first else "MalformedXML"
             problems.append((kind, f"read after repair; a strict parser says: {first}"))
             return root
@@ -132,7 +177,7 @@ def _parse(data: bytes, problems: list[tuple[str, str]]) -> Element:
 _MARKUP_OR_ENTITY = re.compile(
     rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>|&([A-Za-z][A-Za-z0-9.]*);", re.DOTALL
 )
-_NAMED_ENTITY = re.compile(rb"&(?!amp;|lt;|gt;|quot;|apos;|#)")
+_NAMED_ENTITY = re.compile(rb"&(?!#|amp;|lt;|gt;|quot;|apos;)")
 _XML_ENTITIES = {b"amp", b"lt", b"gt", b"quot", b"apos"}
 _CONTROLS = bytes(c for c in range(32) if c not in (9, 10, 13))
 _UTF8_DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](?!utf-?8)""", re.IGNORECASE)

@@ -39,9 +39,15 @@ class Walk:
     """State of the pass over one article, and what it has found so far."""
 
     def __init__(
-        self, article: Element, article_id: str, language: str | None, handlers: Mapping[Any, Handler]
+        self,
+        article: Element,
+        article_id: str,
+        language: str | None,
+        handlers: Mapping[Any, Handler],
+        references: bytes = b"",
     ) -> None:
         self.article = article
+        self.references = references  # what the tree lacks: see `Document`
         self.handlers = handlers
         self.article_id = article_id
         self.language = language
@@ -168,6 +174,8 @@ class Walk:
     def dangling(self, rids: list[str]) -> None:
         """A figure link that points at nothing (at an element that is no figure is another matter)."""
         for rid in rids:
+            if f'"{rid}"'.encode() in self.references:
+                continue
             if not self.article.xpath("boolean(.//*[@id=$rid])", rid=rid):
                 self.problems.append(("DanglingReference", f"a figure link points at {rid!r}, which is nowhere", rid))
 
