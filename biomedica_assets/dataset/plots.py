@@ -22,9 +22,9 @@ Series = Sequence[Sequence[Any]]
 # Each stands for a colour of the page's style sheet; see `svg`.
 BAR, INK, GRID = "#2a6f97", "#33373d", "#d9dce1"
 _VARIABLES = {BAR: "var(--bar)", INK: "var(--ink)", GRID: "var(--grid)"}
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "biomedica", "font.size": 9, "font.family": "sans-serif"}
+_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "biomedica", "font.size": 10.5, "font.family": "sans-serif"}
 _WIDTH = 4.6  # inches, 72 units each: small enough that letters stay legible on a phone
-_LABEL = 34
+_LABEL = 30
 
 
 def svg(series: Series, *, upright: bool, name: str) -> str:
@@ -64,7 +64,7 @@ def png(series: Series, *, upright: bool) -> bytes:
 def _draw(series: Series, upright: bool) -> Figure:
     labels = [_short(str(label)) for label, _ in series]
     counts = [int(count) for _, count in series]
-    height = 2.7 if upright else 0.5 + 0.235 * len(series)
+    height = 2.7 if upright else 0.35 + 0.25 * len(series)
     figure = Figure(figsize=(_WIDTH, height), facecolor="none", layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     places = range(len(series))
@@ -79,7 +79,7 @@ def _draw(series: Series, upright: bool) -> Figure:
         axes.set_yticks(list(places), labels)
         axes.invert_yaxis()
         axes.set_xticks([])
-        axes.set_xlim(0, max([*counts, 1]) * 1.16)
+        axes.set_xlim(0, max([*counts, 1]) * 1.2)
         for place, count in zip(places, counts, strict=True):
             axes.annotate(_compact(count), (count, place), (3, 0), textcoords="offset points", va="center", color=INK)
     _plain(axes)
@@ -96,13 +96,13 @@ def _plain(axes: Axes) -> None:
 def _ticks(labels: list[str]) -> tuple[list[int], list[str]]:
     """As many labels as fit beside each other, the last one among them where it fits."""
     widest = max((len(label) for label in labels), default=1)
-    step = max(1, -(-len(labels) * (widest + 1.5) // 68))
+    step = max(1, -(-len(labels) * (widest + 1.5) // 58))
     places = list(range(0, len(labels), int(step)))
     return places, [labels[place] for place in places]
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= _LABEL else f"{label[: _LABEL - 1].rstrip()}…"
+    return label if len(label) <= _LABEL else label[: _LABEL - 1].rstrip(" .,") + "…"
 
 
 def _compact(value: float) -> str:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from biomedica_assets.dataset import plots
-from biomedica_assets.dataset.statistics import Statistics
+from biomedica_assets.dataset.statistics import TOP, Statistics
 from biomedica_assets.images.probe import UNREADABLE, ImageError, open_image
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import read_image
@@ -41,9 +41,9 @@ class Chart:
 SECTIONS: dict[str, tuple[Chart, ...]] = {
     "Articles": (
         Chart("articles_per_year", "Articles per year", "articles", True),
+        Chart("languages", "Languages", "articles"),
         Chart("journals", "Journals", "articles"),
         Chart("article_types", "Article types", "articles"),
-        Chart("languages", "Languages", "articles"),
     ),
     "Licences": (
         Chart("articles_by_licence", "Articles by licence", "articles"),
@@ -104,7 +104,7 @@ def render_html(statistics: Statistics, rules: list[dict[str, Any]], pictures: l
         pictures: of `choose_pictures`.
     """
     drawn = {
-        chart.name: Markup(plots.svg(statistics["series"][chart.name], upright=chart.upright, name=chart.name))  # noqa: S704 - our own SVG
+        chart.name: Markup(plots.svg(_named(statistics["series"][chart.name]), upright=chart.upright, name=chart.name))  # noqa: S704 - our own SVG
         for charts in SECTIONS.values()
         for chart in charts
         if statistics["series"][chart.name]
@@ -116,6 +116,11 @@ def render_html(statistics: Statistics, rules: list[dict[str, Any]], pictures: l
     return environment().get_template("report.html").render(
         **statistics, rules=rules, sections=SECTIONS, charts=drawn, pictures=shown
     )  # fmt: skip
+
+
+def _named(series: list[list[Any]]) -> list[list[Any]]:
+    """Without the sum of all others, which would dwarf what is named."""
+    return series[:TOP] if series[TOP:] and str(series[-1][0]).endswith(" others") else series
 
 
 def render_markdown(statistics: Statistics) -> str:
@@ -137,7 +142,7 @@ def choose_pictures(files: Files, catalogue: duckdb.DuckDBPyConnection) -> list[
         QUALIFY row_number() OVER (PARTITION BY pmcid ORDER BY sha256) = 1
         ORDER BY sha256 LIMIT {2 * PICTURES}
     """
-    found = []
+    found: list[Picture] = []
     for row in catalogue.sql(query).to_arrow_table().to_pylist():
         if len(found) < PICTURES and (jpeg := _thumbnail(read_image(files, row))):
             found.append(_picture(row, jpeg))
