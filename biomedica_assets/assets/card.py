@@ -1,7 +1,5 @@
 """Group `dataset`: what the dataset holds, how its licences were decided, its card, and snapshots of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
