@@ -3,21 +3,19 @@
 ``exports/<name>/<format>-<id>/`` holds ``index.pq`` (which image in which shard, fixed first; not ``.parquet``, which
 loaders would take for data), the shards ``data/000000.tar`` ..., a small ``shards/000000.json`` that commits each, and
 last ``manifest.json``. Killed at any instant it goes on where it stopped. What was withdrawn before its shard was
-written is left out; what is withdrawn later is taken out by `rebuild`, which touches the shards that hold it and no
-other. Both are listed as tombstones.
+written is left out; what is withdrawn later is taken out by `export_upkeep.rebuild`, which touches the shards that hold
+it and no other. Both are listed as tombstones.
 What does not belong here: which images (`subsets`), bytes of shards (`formats`), hubs (`hub`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -27,95 +25,25 @@ from biomedica_assets import schemas
 from biomedica_assets.dataset import formats
 from biomedica_assets.dataset.biomedica_view import biomedica_query
 from biomedica_assets.dataset.duplicates import add_duplicates_view
+from biomedica_assets.dataset.export_manifest import (
+    Export,
+    ExportShard,
+    Options,
+    export_folder,
+    export_id,
+    finish,
+    put_shard,
+    suffix,
+)
 from biomedica_assets.dataset.fields import records_query
 from biomedica_assets.dataset.queries import bounded_catalogue, from_parquet, sql_text
 from biomedica_assets.dataset.reading import Span, read_images
 from biomedica_assets.dataset.subsets import Subset, add_metadata_view, current_rows
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import JsonRecord
 from biomedica_assets.store.shards import SpanError
 
-EXPORTS_VERSION = 1
-"""Raised when the same options give other bytes than before."""
-
-Format = Literal["webdataset", "parquet", "biomedica"]
-FORMATS: tuple[Format, ...] = ("webdataset", "parquet", "biomedica")
 _RECORD_GROUP = 2_000  # rows; a shard's records are read by row group
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an export is written.
-
-    ``shard_bytes`` is about the size of a shard. ``jpeg_quality`` converts what is not JPEG (null: originals; the
-    format biomedica always has JPEGs, at 95 unless said otherwise; parquet never converts).
-    """
-
-    format: Format = "webdataset"
-    shard_bytes: int = 500_000_000
-    jpeg_quality: int | None = None
-
-
-@dataclass(frozen=True)
-class ExportShard(JsonRecord):
-    """Commits one shard. ``withheld``: planned for it, but no longer served; ``skipped``: image_id, error, message."""
-
-    number: int
-    path: str
-    bytes: int
-    sha256: str
-    samples: int
-    withheld: list[str] = field(default_factory=list)
-    skipped: list[dict[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Export(JsonRecord):
-    """What an export holds: ``manifest.json``.
-
-    ``subset`` is the id of the subset's state and ``recipe`` the recipe as JSON values; ``shards`` as `ExportShard`;
-    ``tombstones`` are image ids that the subset picked and that must not be used: whoever copied an earlier state of
-    the export has to drop them.
-    """
-
-    version: int
-    name: str
-    id: str
-    options: dict[str, Any]
-    subset: str
-    recipe: dict[str, Any]
-    inputs: dict[str, Any]
-    shards: list[ExportShard]
-    counts: dict[str, int]
-    tombstones: list[str]
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        object.__setattr__(record, "shards", [ExportShard(**shard) for shard in record.shards])  # type: ignore[arg-type]
-        return record
-
-    @property
-    def folder(self) -> str:
-        return export_folder(self.name, Options(**self.options), self.id)
-
-
-def export_folder(name: str, options: Options, export_id: str) -> str:
-    """Folder of an export below the root it is written to."""
-    return f"exports/{name}/{options.format}-{export_id}"
-
-
-def export_id(subset: Subset, options: Options) -> str:
-    """16 hex digits: the same ids, said in the same fields with the same options."""
-    said = {name: subset.recipe[name] for name in ("fields", "seed", "licence_groups")}
-    text = json.dumps([EXPORTS_VERSION, subset.file.sha256, said, asdict(options)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def read_export(target: Files, folder: str) -> Export:
-    """A finished export's manifest. Raises FileNotFoundError while it is not finished."""
-    return Export.from_json(target.read(f"{folder}/manifest.json"))
 
 
 def export(
@@ -164,7 +92,7 @@ def export(
             for batch in _batches(connection, missing, batch_bytes):
                 writer.write(connection, subset, batch)
     done = _done(target, folder)
-    return None if len(done) < total else _finish(target, folder, subset, options, identity, list(done.values()))
+    return None if len(done) < total else finish(target, folder, subset, options, identity, list(done.values()))
 
 
 def _assign(connection: duckdb.DuckDBPyConnection, files: Files, subset: Subset, options: Options) -> int:
@@ -327,13 +255,8 @@ class _Writer:
         return pack(path, samples(), jpeg_quality=self._options.jpeg_quality)
 
     def _commit(self, number: int, packed: formats.Packed, withheld: list[str]) -> None:
-        _put_shard(self._target, self._folder, number, packed, withheld, [asdict(s) for s in packed.skipped])
+        put_shard(self._target, self._folder, number, packed, withheld, [asdict(s) for s in packed.skipped])
         self._progress(packed.samples)
-
-
-def suffix(options: Options) -> str:
-    """File extension of the shards."""
-    return "parquet" if options.format == "parquet" else "tar"
 
 
 def _shard_rows(records: Path, number: int) -> Iterator[Row]:
@@ -345,123 +268,3 @@ def _shard_rows(records: Path, number: int) -> Iterator[Row]:
             if statistics is None or statistics.min <= number <= statistics.max:
                 for batch in file.iter_batches(500, row_groups=[group]):
                     yield from (row for row in batch.to_pylist() if row["_shard"] == number)
-
-
-def _put_shard(
-    target: Files,
-    folder: str,
-    number: int,
-    packed: formats.Packed,
-    withheld: list[str],
-    skipped: list[dict[str, str]],
-) -> ExportShard:
-    name = f"data/{packed.path.name}"
-    target.put_file(packed.path, f"{folder}/{name}", move=True)
-    shard = ExportShard(number, name, packed.bytes, packed.sha256, packed.samples, withheld, skipped)
-    target.write(f"{folder}/shards/{packed.path.stem}.json", shard.to_json())
-    return shard
-
-
-def _finish(
-    target: Files, folder: str, subset: Subset, options: Options, identity: str, shards: list[ExportShard]
-) -> Export:
-    record = Export(
-        version=EXPORTS_VERSION,
-        name=subset.name,
-        id=identity,
-        options=asdict(options),
-        subset=subset.id,
-        recipe=subset.recipe,
-        inputs=subset.inputs,
-        shards=shards,
-        counts=_counts(shards),
-        tombstones=sorted(image_id for shard in shards for image_id in shard.withheld),
-    )
-    data = record.to_json()
-    try:
-        unchanged = target.read(f"{folder}/manifest.json") == data
-    except FileNotFoundError:
-        unchanged = False
-    if not unchanged:
-        target.write(f"{folder}/manifest.json", data)
-    return record
-
-
-def _counts(shards: list[ExportShard]) -> dict[str, int]:
-    return {
-        "shards": len(shards),
-        "samples": sum(shard.samples for shard in shards),
-        "bytes": sum(shard.bytes for shard in shards),
-        "withheld": sum(len(shard.withheld) for shard in shards),
-        "skipped": sum(len(shard.skipped) for shard in shards),
-    }
-
-
-def rebuild_needed(files: Files, subset: Subset, record: Export, target: Files | None = None) -> dict[int, list[str]]:
-    """Image ids that an export still holds and that are not served any more, by number of the shard; empty: none."""
-    target = target or files
-    with bounded_catalogue(files) as (connection, local):
-        index = local / "index.pq"
-        with index.open("wb") as copy:
-            for block in target.stream(f"{record.folder}/index.pq"):
-                copy.write(block)
-        rows = connection.execute(f"""
-            SELECT shard, image_id FROM read_parquet({sql_text(index)})
-            WHERE image_id NOT IN (SELECT image_id FROM {current_rows(files, subset)}) ORDER BY position
-        """).fetchall()
-    known = set(record.tombstones)
-    needed: dict[int, list[str]] = {}
-    for number, image_id in rows:
-        if image_id not in known:
-            needed.setdefault(number, []).append(image_id)
-    return needed
-
-
-def rebuild(
-    files: Files, subset: Subset, record: Export, *, target: Files | None = None, scratch: str | None = None
-) -> Export:
-    """Take what is withdrawn out of the shards that hold it; every other shard, and sample, stays as it is."""
-    target = target or files
-    shards = {shard.number: shard for shard in record.shards}
-    for number, image_ids in rebuild_needed(files, subset, record, target).items():
-        before = shards[number]
-        with (
-            tempfile.TemporaryDirectory(prefix="rebuild-", dir=scratch or None) as folder,
-            target.open_seekable(f"{record.folder}/{before.path}") as source,
-        ):
-            packed = formats.without(source, Path(folder, Path(before.path).name), image_ids)
-            withheld = [*before.withheld, *image_ids]
-            shards[number] = _put_shard(target, record.folder, number, packed, withheld, before.skipped)
-    options = Options(**record.options)
-    return _finish(target, record.folder, subset, options, record.id, [shards[n] for n in sorted(shards)])
-
-
-def copy_export(source: Files, record: Export, target: Files) -> int:
-    """Copy a finished export to another place, the manifest last; files that are there already are skipped.
-
-    Returns:
-        How many files were copied.
-    """
-    copied = 0
-    shards = {shard.path: shard for shard in record.shards}
-    states = [f"shards/{Path(path).stem}.json" for path in shards]
-    for name in [*shards, *states, "index.pq", "manifest.json"]:
-        path = f"{record.folder}/{name}"
-        if name in shards and _has(target, record.folder, shards[name]):
-            continue
-        with tempfile.NamedTemporaryFile() as local:
-            for block in source.stream(path):
-                local.write(block)
-            local.flush()
-            target.put_file(local.name, path)
-        copied += 1
-    return copied
-
-
-def _has(target: Files, folder: str, shard: ExportShard) -> bool:
-    """Whether the target holds the shard: its size, and a record of it, which is written after it."""
-    try:
-        record = ExportShard.from_json(target.read(f"{folder}/shards/{Path(shard.path).stem}.json"))
-        return record == shard and target.size(f"{folder}/{shard.path}") == shard.bytes
-    except FileNotFoundError:
-        return False

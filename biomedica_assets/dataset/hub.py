@@ -1,7 +1,7 @@
 """Upload of a finished export to a dataset repository of the Hugging Face hub, or of a server that speaks its protocol.
 
 Needs `huggingface_hub` (extra ``datasets``). What does not belong here: copies to other fsspec URLs
-(`exports.copy_export`), the words of a dataset card.
+(`export_upkeep.copy_export`), the words of a dataset card.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biomedica_assets.dataset.exports import Export
+from biomedica_assets.dataset.export_manifest import Export
 from biomedica_assets.store.files import Files
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import webdataset
 from PIL import Image
 
 from biomedica_assets.dataset.biomedica_view import COLUMNS, ConversionError, to_jpeg
-from biomedica_assets.dataset.exports import Options, export
+from biomedica_assets.dataset.export_manifest import Options
+from biomedica_assets.dataset.exports import export
 from biomedica_assets.dataset.recipes import Recipe
 from biomedica_assets.dataset.subsets import build_subset
 from biomedica_assets.dataset.views import open_dataset

@@ -17,17 +17,9 @@ from PIL import Image
 
 from biomedica_assets.dataset import exports, formats
 from biomedica_assets.dataset.duplicates import build_duplicates
-from biomedica_assets.dataset.exports import (
-    FORMATS,
-    Export,
-    Options,
-    copy_export,
-    export,
-    export_id,
-    read_export,
-    rebuild,
-    rebuild_needed,
-)
+from biomedica_assets.dataset.export_manifest import FORMATS, Export, Options, export_id, read_export
+from biomedica_assets.dataset.export_upkeep import copy_export, rebuild, rebuild_all, rebuild_needed
+from biomedica_assets.dataset.exports import export
 from biomedica_assets.dataset.recipes import Recipe
 from biomedica_assets.dataset.subsets import Subset, build_subset
 from biomedica_assets.store.files import Files
@@ -141,14 +133,14 @@ def _killed(store: str, target: str, shard: int) -> None:
     """Export, and die just before the shard's commit."""
     files = Files(store)
     subset = exports_subset(files)
-    put = exports._put_shard
+    put = exports.put_shard
 
     def die(*arguments: Any) -> Any:
         if arguments[2] == shard:
             os.kill(os.getpid(), signal.SIGKILL)
         return put(*arguments)
 
-    exports._put_shard = die
+    exports.put_shard = die
     export(files, subset, Options("webdataset", SHARD), target=Files(target), workers=1, batch_bytes=1)
 
 
@@ -212,6 +204,16 @@ def test_a_rebuild_is_the_export_without_the_withdrawn(world: World, tmp_path: P
     export(world.files, subset, Options("webdataset", SHARD), target=fresh)
     assert content(fresh, record.folder) == content(world.files, record.folder)
     assert rebuilt.counts["withheld"] == 6
+
+
+def test_all_exports_are_rebuilt(world: World) -> None:
+    subset = subset_of(world)
+    folders = {export_all(world, subset, Options(kind, SHARD)).folder for kind in FORMATS}
+    assert rebuild_all(world.files) == {}
+    world.release(DAYS[1], *(a for a in articles() if a.pmcid != 12))
+    world.list()
+    assert rebuild_all(world.files) == {folder: ["PMC12.1/f1/1"] for folder in sorted(folders)}
+    assert rebuild_all(world.files) == {}
 
 
 def test_a_shard_of_nothing_left(world: World) -> None:

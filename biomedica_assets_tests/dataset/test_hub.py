@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from biomedica_assets.dataset.exports import Export, Options, export, rebuild
+from biomedica_assets.dataset.export_manifest import Export, Options
+from biomedica_assets.dataset.export_upkeep import rebuild
+from biomedica_assets.dataset.exports import export
 from biomedica_assets.dataset.recipes import Recipe
 from biomedica_assets.dataset.subsets import Subset, build_subset
 from biomedica_assets.store.files import Files

@@ -1,0 +1,195 @@
+"""Group `dataset`, second half: duplicates, subsets and exports; what they are, `biomedica_assets.dataset` knows."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from biomedica_assets import schemas
+from biomedica_assets.assets.dataset import GROUP, REFRESH
+from biomedica_assets.assets.previews import column_schema, markdown_table
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.dataset.duplicates import DISTANCE, build_duplicates, report_reuse
+from biomedica_assets.dataset.export_manifest import FORMATS, Export, Options
+from biomedica_assets.dataset.export_upkeep import rebuild_all
+from biomedica_assets.dataset.exports import export
+from biomedica_assets.dataset.recipes import Recipe, load_recipes
+from biomedica_assets.dataset.subsets import InactiveError, build_subset, read_subset
+from biomedica_assets.settings import project_root
+from biomedica_assets.store.files import Files
+
+_OWNERS = ["team:data-engineering"]
+
+
+class DatasetSettings(BaseSettings):
+    """Settings of subsets and exports, read as those of `biomedica_assets.settings.Settings` are."""
+
+    model_config = SettingsConfigDict(env_prefix="BIOMEDICA_", env_file=".env", extra="ignore", frozen=True)
+
+    recipes: str = Field("", description="folder of recipes of one's own, added to the shipped ones by name")
+    near_distance: int = Field(DISTANCE, ge=0, le=16, description="bits within which pictures are near duplicates")
+    exports: str = Field("", description="fsspec URL that exports are written to; empty: the store")
+    export_shard_bytes: int = Field(500_000_000, ge=1, description="about the size of an export's shard")
+    hub_repository: str = Field("", description="owner/name prefix of hub repositories; empty: nothing is uploaded")
+    hub_endpoint: str = Field("", description="address of the hub; empty: huggingface.co")
+
+    def recipe_folder(self) -> str:
+        return str(project_root() / self.recipes) if self.recipes else ""
+
+
+class ExportConfig(dg.Config):
+    """What a run of `exports` writes."""
+
+    formats: list[str] = Field(["webdataset", "parquet"], description="of webdataset, parquet, biomedica")
+    jpeg_quality: int | None = Field(None, description="convert what is not JPEG, 1 to 95; only in tars")
+    upload: bool = Field(False, description="to the hub too; needs HF_TOKEN and BIOMEDICA_HUB_REPOSITORY")
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"numpy", "parquet"},
+    owners=_OWNERS,
+    deps=["catalogue"],
+    pool="dataset",
+    automation_condition=REFRESH,
+    metadata=column_schema(schemas.DUPLICATES),
+)
+def duplicates(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> dg.MaterializeResult:
+    """Images of current articles that are the same picture as another: by bytes, and by perceptual hash.
+
+    Nothing is deleted: recipes say who drops what. Clusters never chain: each near duplicate is within the distance of
+    its cluster's original.
+    """
+    workspace = biomedica.open()
+    distance = DatasetSettings().near_distance
+    record = build_duplicates(workspace.files, distance=distance, scratch=workspace.settings.scratch or None)
+    reuse = report_reuse(workspace.files, examples=10)
+    rows = [
+        (one["cluster"], one["articles"], one["images"], ", ".join(f"PMC{pmcid}" for pmcid in one["pmcids"]))
+        for one in reuse.examples
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            **{name: dg.MetadataValue.int(count) for name, count in record.counts.items()},
+            "within_articles": dg.MetadataValue.int(reuse.within_articles),
+            "across_versions": dg.MetadataValue.int(reuse.across_versions),
+            "distance": dg.MetadataValue.int(record.distance),
+            "dagster/row_count": dg.MetadataValue.int(record.file.rows),
+            "dagster/uri": dg.MetadataValue.text(f"{workspace.files.url}/{record.file.path}"),
+            "reused_most": dg.MetadataValue.md(markdown_table(("original", "articles", "images", "where"), rows)),
+        }
+    )
+
+
+def build_dataset_assets() -> list[Any]:
+    """`duplicates`, and `subsets` and `exports` with a partition per recipe.
+
+    Raises:
+        RecipeError: a recipe of the settings' folder cannot be read.
+    """
+    recipes = load_recipes(DatasetSettings().recipe_folder())
+    partitions = dg.StaticPartitionsDefinition(list(recipes))
+    return [duplicates, _subsets(recipes, partitions), _exports(partitions)]
+
+
+def _subsets(recipes: dict[str, Recipe], partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"duckdb", "parquet"},
+        owners=_OWNERS,
+        deps=["catalogue", "duplicates"],
+        partitions_def=partitions,
+        pool="dataset",
+        automation_condition=REFRESH,
+        output_required=False,
+        metadata=column_schema(schemas.SUBSET),
+    )
+    def subsets(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> Iterator[dg.MaterializeResult]:
+        """What each recipe picks from the current catalogue: ids, and how many images each step left.
+
+        A recipe that needs a table that does not exist yet is not materialized; the run's log says which.
+        """
+        workspace, recipe = biomedica.open(), recipes[context.partition_key]
+        try:
+            subset = build_subset(workspace.files, recipe, scratch=workspace.settings.scratch or None)
+        except InactiveError as reason:
+            context.log.warning(f"inactive: {reason}")
+            return
+        steps = [(s["step"], str(s["detail"]), s["before"], s["after"]) for s in subset.steps]
+        yield dg.MaterializeResult(
+            metadata={
+                "recipe": dg.MetadataValue.text(recipe.description),
+                "recipe_hash": dg.MetadataValue.text(subset.recipe_hash),
+                "steps": dg.MetadataValue.md(markdown_table(("step", "detail", "before", "after"), steps)),
+                **{name: dg.MetadataValue.int(count) for name, count in subset.counts.items()},
+                "dagster/row_count": dg.MetadataValue.int(subset.file.rows),
+                "dagster/uri": dg.MetadataValue.text(f"{workspace.files.url}/{subset.file.path}"),
+            }
+        )
+
+    return subsets
+
+
+def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"webdataset", "parquet"},
+        owners=_OWNERS,
+        deps=["subsets"],
+        partitions_def=partitions,
+        pool="dataset",
+        output_required=False,
+    )
+    def exports(
+        context: dg.AssetExecutionContext, biomedica: BiomedicaResource, config: ExportConfig
+    ) -> Iterator[dg.MaterializeResult]:
+        """A subset as globally shuffled shards for `webdataset` and `datasets`; older exports lose what was withdrawn.
+
+        Killed runs go on where they stopped. Asked for by a person: an export costs its size.
+        """
+        workspace, name, given = biomedica.open(), context.partition_key, DatasetSettings()
+        files, scratch = workspace.files, workspace.settings.scratch or None
+        target = Files(given.exports) if given.exports else files
+        try:
+            subset = read_subset(files, name)
+        except FileNotFoundError:
+            context.log.warning(f"there is no subset {name} yet: materialize it first; an inactive recipe has none")
+            return
+        unknown = set(config.formats) - set(FORMATS)
+        if unknown:
+            raise dg.Failure(f"unknown formats {sorted(unknown)}; known: {', '.join(FORMATS)}", allow_retries=False)
+        touched = rebuild_all(files, target, name)
+        done = []
+        for kind in config.formats:
+            options = Options(kind, given.export_shard_bytes, None if kind == "parquet" else config.jpeg_quality)  # type: ignore[arg-type]
+            record = export(files, subset, options, target=target, scratch=scratch)
+            assert record is not None  # all parts are ours
+            done.append(record)
+            if config.upload:
+                context.log.info(f"uploaded: {_upload(target, record, given)}")
+        header = ("format", "folder", "samples", "shards", "bytes")
+        rows = [(r.options["format"], r.folder, *(r.counts[c] for c in ("samples", "shards", "bytes"))) for r in done]
+        yield dg.MaterializeResult(
+            metadata={
+                "exports": dg.MetadataValue.md(markdown_table(header, rows)),
+                "dagster/uri": dg.MetadataValue.text(f"{target.url}/{done[0].folder}" if done else target.url),
+                "dagster/row_count": dg.MetadataValue.int(sum(record.counts["samples"] for record in done)),
+                "withdrawn_from_earlier_exports": dg.MetadataValue.json(touched),
+            }
+        )
+
+    return exports
+
+
+def _upload(target: Files, record: Export, given: DatasetSettings) -> str:
+    from biomedica_assets.dataset.hub import upload_export
+
+    token = os.environ.get("HF_TOKEN")
+    if not token or not given.hub_repository:
+        raise dg.Failure("an upload needs HF_TOKEN and BIOMEDICA_HUB_REPOSITORY", allow_retries=False)
+    repository = f"{given.hub_repository}-{record.name}-{record.options['format']}".replace("_", "-")
+    done = upload_export(target, record, repository, token=token, endpoint=given.hub_endpoint or None)
+    return f"{done.sent} sent, {done.present} present, {done.deleted} deleted: {done.url}"

@@ -1,0 +1,58 @@
+"""The assets of subsets and exports over the small store, in Dagster's own process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.assets.subsets import build_dataset_assets
+from biomedica_assets.dataset.export_manifest import list_exports
+from biomedica_assets_tests.ingest.releases import World
+
+
+def materialize(world: World, assets: list, names: list[str], partition: str | None = None, **config: object):
+    return dg.materialize(
+        [*assets, dg.AssetSpec("catalogue")],
+        selection=names,
+        partition_key=partition,
+        resources={"biomedica": BiomedicaResource(source=world.given["source"], store=world.given["store"])},
+        run_config={"ops": {"exports": {"config": config}}} if config else None,
+    )
+
+
+def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict:
+    return {key: value.value for key, value in result.asset_materializations_for_node(name)[0].metadata.items()}
+
+
+def test_from_catalogue_to_export(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "small.yaml").write_text("name: small\ndescription: few\ndedup: near\nlimit: 5\n")
+    monkeypatch.setenv("BIOMEDICA_RECIPES", str(tmp_path / "recipes"))
+    assets = build_dataset_assets()
+    found = metadata(materialize(world, assets, ["duplicates"]), "duplicates")
+    assert (found["exact"], found["near"], found["across_articles"]) == (3, 1, 2)
+    found = metadata(materialize(world, assets, ["subsets"], "small"), "subsets")
+    assert found["dagster/row_count"] == 5
+    assert "| limit | 5 | 11 | 5 |" in found["steps"]
+    result = materialize(world, assets, ["exports"], "small", formats=["webdataset", "parquet", "biomedica"])
+    assert metadata(result, "exports")["dagster/row_count"] == 15
+    assert [e.options["format"] for e in list_exports(world.files)] == ["biomedica", "parquet", "webdataset"]
+
+
+def test_an_inactive_recipe_is_not_materialized(world: World) -> None:
+    assets = build_dataset_assets()
+    for name in ("subsets", "exports"):
+        result = materialize(world, assets, [name], "concept_balanced")
+        assert result.success
+        assert result.asset_materializations_for_node(name) == []
+
+
+def test_upload_without_token(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assets = build_dataset_assets()
+    materialize(world, assets, ["subsets"], "commercial")
+    with pytest.raises(dg.Failure, match="HF_TOKEN"):
+        materialize(world, assets, ["exports"], "commercial", formats=["webdataset"], upload=True)
