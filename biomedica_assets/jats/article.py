@@ -9,7 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-from biomedica_assets.jats.document import XML_LANG, Document, Element, TooDeep, read_document
+from biomedica_assets.jats.document import XML_LANG, Document, Element, MalformedXML, TooDeep, read_document
 from biomedica_assets.jats.front import read_front, read_ids
 from biomedica_assets.jats.handlers import HANDLERS
 from biomedica_assets.jats.mentions import resolve
@@ -89,6 +89,8 @@ def _guarded(document: Document, article: Element, data: bytes, article_id: str 
         return _records(document, article, data, article_id)
     except RecursionError as error:
         raise TooDeep("elements are nested too deep to be an article") from error
+    except UnicodeDecodeError as error:
+        raise MalformedXML(f"text that is none: {error}") from error
 
 
 def _records(document: Document, element: Element, data: bytes, article_id: str | None) -> Article:

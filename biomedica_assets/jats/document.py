@@ -99,6 +99,11 @@ def local_name(element: Element) -> str:
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
+def child_of(element: Element, tag: str) -> Element | None:
+    """First child of that name (lxml's own ``find`` interprets a path, which costs four times as much)."""
+    return next(element.iterchildren(tag), None)
+
+
 def href_of(element: Element) -> str | None:
     """``xlink:href``, whatever prefix or lack of one the file uses; null when absent or blank."""
     value = element.get(XLINK_HREF)
@@ -166,6 +171,8 @@ def _parse_whole(data: bytes, problems: list[tuple[str, str]]) -> Element:
         except etree.XMLSyntaxError as error:
             first = str(error)
     root = None
+    # Wherever a parser that is lenient may meet them, in what merely looks like a DOCTYPE say.
+    repaired = _REFERENCE.sub(lambda match: _replace_reference(match[0]), repaired)
     with suppress(etree.XMLSyntaxError):
         root = etree.fromstring(repaired, etree.XMLParser(recover=True, **_OPTIONS))
     if root is None:
@@ -175,21 +182,27 @@ def _parse_whole(data: bytes, problems: list[tuple[str, str]]) -> Element:
 
 
 _MARKUP_OR_ENTITY = re.compile(
-    rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>|&([A-Za-z][A-Za-z0-9.]*);", re.DOTALL
+    rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>"
+    rb"|&([A-Za-z][A-Za-z0-9.]*|#x?[0-9A-Fa-f]+);",
+    re.DOTALL,
 )
 _NAMED_ENTITY = re.compile(rb"&(?!#|amp;|lt;|gt;|quot;|apos;)")
 _XML_ENTITIES = {b"amp", b"lt", b"gt", b"quot", b"apos"}
+_NO_CHARACTERS = {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _CONTROLS = bytes(c for c in range(32) if c not in (9, 10, 13))
 _UTF8_DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](?!utf-?8)""", re.IGNORECASE)
 
 
 def _repair(data: bytes) -> bytes:
-    """Known named entities as character references; without control characters, bad UTF-8 and leading blanks."""
-    if b"\x00" in data[:4]:
-        return data  # UTF-16 or UTF-32: byte-wise repair does not apply
+    """Known named entities as character references; without bad UTF-8, leading blanks and what no XML may hold."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = _DECLARATION.sub("", data.decode("utf-16", "replace")).encode("utf-8", "replace")
+    elif b"\x00" in data[:4]:
+        return data  # UTF-32, or UTF-16 that does not say so: byte-wise repair does not apply
     data = data.lstrip().translate(None, _CONTROLS)
     if not _UTF8_DECLARED.match(data):
-        data = data.decode("utf-8", "replace").encode()
+        data = data.decode("utf-8", "replace").translate(_NO_CHARACTERS).encode()
     return _MARKUP_OR_ENTITY.sub(_replace_entity, data)
 
 
@@ -197,8 +210,27 @@ def _replace_entity(match: re.Match[bytes]) -> bytes:
     name = match[1]
     if name is None or name in _XML_ENTITIES:
         return match[0]
+    if name[:1] == b"#":
+        return _replace_reference(match[0])
     value = named_entity(name.decode())
     return match[0] if value is None else value.encode("ascii", "xmlcharrefreplace")
+
+
+_REFERENCE = re.compile(rb"&#x?[0-9A-Fa-f]+;?")
+
+
+def _replace_reference(reference: bytes) -> bytes:
+    """A reference to what is no character (XML 1.0, production Char) as one to U+FFFD.
+
+    A lenient parser keeps "&#xD800;", and then the text that holds it cannot be read at all.
+    """
+    digits = reference[2:].rstrip(b";")
+    try:
+        code = int(digits[1:], 16) if digits[:1] == b"x" else int(digits.lstrip(b"0")[:9] or b"0")
+    except ValueError:  # "&#A;"
+        return reference
+    good = 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000 or code in (9, 10, 13)
+    return reference if good else b"&#xFFFD;"
 
 
 def named_entity(name: str) -> str | None:

@@ -1,8 +1,10 @@
+# ruff: noqa: E501 - lines of XML are easier to compare with a source when they are not broken
 """Bytes to articles: wrappers, entities, damaged and hostile input, identity."""
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -128,6 +130,44 @@ def test_bad_bytes_are_repaired() -> None:
     article = parse_article(make("<p>na\xefve \x0b text</p>").decode().encode("latin-1"))
     assert article.paragraphs[0]["text"] == "na\ufffdve text"
     assert [f["error"] for f in article.failures] == ["MalformedXML"]
+
+
+@pytest.mark.parametrize("reference", ["&#xD800;", "&#xDFFF;", "&#55296;", "&#0;", "&#x110000;", "&#xFFFE;", "&#1;"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    "doctype", ["", '<!DOCTYPE article [<!ENTITY x "&#xD800;">', "<!DOCTYPE article [<!ENTITY y 'z'>]>"]
+)
+def test_references_to_no_characters(reference: str, encoding: str, doctype: str) -> None:
+    body = (
+        f'<fig id="F{reference}1"><label>Fig. 1{reference}</label><graphic xlink:href="a{reference}.jpg"/></fig>'
+        f'<p>One {reference}two <xref ref-type="fig" rid="F{reference}1">Fig.{reference}</xref> <?pi ]>?> <![CDATA[{reference}]]></p><p>Three</p>'
+    )
+    meta = f"<copyright-statement>By{reference} us</copyright-statement>"  # NLM 2.x
+    try:
+        article = parse_article((doctype + make(body, meta=meta).decode()).encode(encoding))
+    except NotAnArticle:
+        assert doctype.endswith('">')  # never closed: the article is part of the DOCTYPE
+        return
+    assert article.paragraphs[-1]["text"] == "Three"
+    assert article.paragraphs[0]["text"].startswith("One")
+    assert next(f["error"] for f in article.failures) == "MalformedXML"
+    str(article.tables()).encode()  # no half of a surrogate pair anywhere
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["&#xD800;", "&#xDC00", "&#", "x", ";", "&#x", "0", "FFFF;", "&#1;", "\ufffe", "]]>", "<!--", "&q;", '"']
+        )
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_no_piece_of_a_reference_crashes(pieces: list[str]) -> None:
+    junk = "".join(pieces)
+    body = f'<fig id="F{junk}"><label>Fig. 1{junk}</label></fig><p>a<xref rid="F{junk}">{junk}</xref></p>'
+    for data in (make(body), make(body).decode().encode("utf-16"), b"<!DOCTYPE article []" + make(body)):
+        with suppress(NotAnArticle):
+            str(parse_article(data).tables()).encode()
 
 
 def test_leading_blank_lines_and_undeclared_prefixes() -> None:
