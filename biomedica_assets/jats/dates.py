@@ -31,6 +31,8 @@ _MONTHS = {
     )
     for name in names.split()
 }
+_NUMBER = re.compile(r"\s*(\d{1,2})(?:st|nd|rd|th)?\s*")
+_FOUR_DIGITS = re.compile(r"\d{4}")
 _ISO = re.compile(r"^\s*(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
 
@@ -70,7 +72,7 @@ def _iso(year: int, month: int | str | None, day: int | str | None) -> tuple[str
 
 
 def _year(text: str | None) -> int | None:
-    match = re.search(r"\d{4}", text or "")
+    match = _FOUR_DIGITS.search(text or "")
     return int(match[0]) if match else None
 
 
@@ -82,7 +84,5 @@ def _month(text: str | None) -> int | None:
 
 
 def _number(text: str | None, highest: int) -> int | None:
-    if text and re.fullmatch(r"\d{1,2}(?:st|nd|rd|th)?", text.strip()):
-        value = int(re.sub(r"\D", "", text))
-        return value if 1 <= value <= highest else None
-    return None
+    match = _NUMBER.fullmatch(text) if text else None
+    return int(match[1]) if match and 1 <= int(match[1]) <= highest else None

@@ -10,7 +10,7 @@ import re
 
 from biomedica_assets.jats.abstracts import choose_main_abstract, read_abstract
 from biomedica_assets.jats.dates import read_date
-from biomedica_assets.jats.document import XML_LANG, Element, href_of
+from biomedica_assets.jats.document import XML_LANG, Element, child_of, href_of
 from biomedica_assets.jats.people import read_authors
 from biomedica_assets.jats.permissions import read_permissions
 from biomedica_assets.jats.text import Inline, plain
@@ -39,19 +39,19 @@ def read_ids(article: Element) -> dict[str, str]:
     """``article-id`` values by type, of the article itself (not of its sub-articles or references)."""
     ids: dict[str, str] = {}
     for meta in _metas(article):
-        for child in meta:
-            if child.tag == "article-id" and child.text:
+        for child in meta.iterchildren("article-id"):
+            if child.text:
                 ids.setdefault(child.get("pub-id-type") or "", child.text.strip())
     return ids
 
 
 def _metas(article: Element) -> list[Element]:
     """``article-meta`` and the like, however the front matter is wrapped."""
-    front = article.find("front")
+    front = child_of(article, "front")
     if front is None:
-        front = article.find("front-stub")
+        front = child_of(article, "front-stub")
         return [] if front is None else [front]
-    return [child for child in front if child.tag == "article-meta"]
+    return list(front.iterchildren("article-meta"))
 
 
 def read_front(walk: Walk, article: Element, ids: dict[str, str]) -> Row:
@@ -74,7 +74,7 @@ def read_front(walk: Walk, article: Element, ids: dict[str, str]) -> Row:
         "funding": [],
         "related_articles": [],
     }
-    front = article.find("front")
+    front = child_of(article, "front")
     walk.place = "front"
     permissions: list[Element] = []
     for part in front if front is not None else ():
@@ -84,7 +84,7 @@ def read_front(walk: Walk, article: Element, ids: dict[str, str]) -> Row:
             _article_meta(walk, part, row, permissions)
         elif part.tag == "notes":
             walk.dispatch(part)
-    stub = article.find("front-stub") if front is None else None
+    stub = child_of(article, "front-stub") if front is None else None
     if stub is not None:
         _article_meta(walk, stub, row, permissions)
     choose_main_abstract(row)
@@ -121,6 +121,7 @@ def _journal(meta: Element, row: Row) -> None:
     row.setdefault("journal", row["journal_abbreviation"])
 
 
+_NO_ISSN = re.compile("[^0-9Xx]")
 _ISSN_TYPES = {"print": "ppub", "electronic": "epub", "online": "epub", "online-only": "epub"}
 
 
@@ -131,7 +132,7 @@ def _issn(element: Element, row: Row) -> None:
     kind = (
         element.get("pub-type") or element.get("publication-format") or ("linking" if element.tag == "issn-l" else "")
     )
-    digits = re.sub(r"[^0-9Xx]", "", text).upper()
+    digits = _NO_ISSN.sub("", text).upper()
     issn = f"{digits[:4]}-{digits[4:]}" if len(digits) == 8 else text
     entry = {"type": _ISSN_TYPES.get(kind, kind) or None, "issn": issn}
     if entry not in row["issns"]:
@@ -352,8 +353,8 @@ def _related(element: Element, row: Row) -> None:
 
 def _custom_meta(walk: Walk, group: Element, row: Row) -> None:
     for meta in group:
-        name = meta.find("meta-name")
-        value = meta.find("meta-value")
+        name = child_of(meta, "meta-name")
+        value = child_of(meta, "meta-value")
         if name is None or value is None:
             continue
         if (name.text or "").strip() == "pmc-license-ref":
@@ -378,4 +379,7 @@ def _integer(text: str | None) -> int | None:
 def _doi(text: str | None) -> str | None:
     if not text:
         return None
-    return re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", text.strip(), flags=re.IGNORECASE) or None
+    return _DOI_PREFIX.sub("", text.strip()) or None
+
+
+_DOI_PREFIX = re.compile(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", re.IGNORECASE)

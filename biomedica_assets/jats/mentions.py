@@ -28,13 +28,13 @@ def resolve(walk: Walk) -> tuple[list[Row], list[Row]]:
     paragraphs: list[Row] = []
     mentions: list[Row] = []
     finder = NameFinder(walk)
-    for block in walk.blocks:
+    for position, block in enumerate(walk.blocks):
         found: list[Mention] = []
         citations: list[Row] = []
         if block.links:
             _linked(walk, block, found, citations)
-        named = finder.find(block, found)
-        if named:
+        places = finder.places.get(position)
+        if places and (named := finder.find(block, places, found)):
             found = _adopt(found, named, block.text)
             found = sorted([*found, *named], key=lambda m: (m.start, m.expanded))
         if not found and not block.always:
@@ -95,9 +95,9 @@ def _adopt(found: list[Mention], named: list[Mention], text: str) -> list[Mentio
 def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[Row]) -> None:
     """Add the mentions and the bibliography citations of a block's links."""
     figure_ids = walk.figure_ids
-    links = block.links
+    links, text = block.links, block.text
     last: Mention | None = None
-    for position, link in enumerate(links):
+    for position, link in enumerate(links, 1):
         start, end, rid, ref_type = link
         if rid in figure_ids:
             known = [rid]
@@ -111,14 +111,14 @@ def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[R
             elif ref_type in ("fig", "figure"):
                 walk.dangling(rid.split())
             continue
-        limit = links[position + 1][0] if position + 1 < len(links) else len(block.text)
-        found = _mentions_of_link(walk, block.text, link, known, max(limit, end))
+        limit = links[position][0] if position < len(links) else len(text)
+        found = _mentions_of_link(walk, text, link, known, max(limit, end))
         if end - start <= 1 and last is not None:
-            _hidden_member(block.text, last, found[0])
+            _hidden_member(text, last, found[0])
         if last is not None:
-            mentions.extend(_between_links(walk, block.text, last, link, found))
+            mentions.extend(_between_links(walk, text, last, link, found))
         mentions.extend(found)
-        mentions.extend(_range_behind(walk, block.text, found[-1], limit))
+        mentions.extend(_range_behind(walk, text, found[-1], limit))
         last = found[-1] if len(found) == 1 else max(found, key=lambda m: (not m.expanded, _order(walk, m.figure_id)))
 
 

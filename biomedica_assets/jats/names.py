@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from bisect import bisect
 from functools import lru_cache
+from itertools import accumulate
 
 from biomedica_assets.jats.labels import DASHES, LabelIndex, series_name
 from biomedica_assets.jats.panels import panels_behind
@@ -44,19 +46,16 @@ class NameFinder:
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
-        self._hints = [_hints(index.words) for index in walk.labels]
+        self.places = _places(walk)
+        """Offsets in each block (by its position among all) at which a name may begin."""
         self._patterns = [_pattern(frozenset(word.lower() for word in index.words)) for index in walk.labels]
 
-    def find(self, block: Block, linked: list[Mention]) -> list[Mention]:
-        """Mentions of kind "text" in a block, outside its links."""
-        text = block.text
+    def find(self, block: Block, places: list[int], linked: list[Mention]) -> list[Mention]:
+        """Mentions of kind "text" at some places of a block, outside its links."""
         found: list[Mention] = []
-        for hint in self._hints[block.scope]:
-            position = text.find(hint)
-            while position >= 0:
-                mentions = self._at(block, position, linked)
-                found.extend(mentions)
-                position = text.find(hint, mentions[-1].end if mentions else position + len(hint))
+        for place in places:
+            if not found or place >= found[-1].end:
+                found.extend(self._at(block, place, linked))
         return found
 
     def _at(self, block: Block, start: int, linked: list[Mention]) -> list[Mention]:
@@ -129,6 +128,24 @@ class NameFinder:
             if figure_id and figure_id != block.figure_id:
                 yield Mention(figure_id, start, end, letters, False, "text")
             previous = (series, item, start)
+
+
+def _places(walk: Walk) -> dict[int, list[int]]:
+    """Places of hints by block: one search in all text costs a third of a search in every block."""
+    places: dict[int, list[int]] = {}
+    hints = _hints(set().union(*(index.words for index in walk.labels)))
+    if hints:
+        text = "\n".join([block.text for block in walk.blocks])
+        starts = list(accumulate((len(block.text) + 1 for block in walk.blocks), initial=0))
+        for hint in hints:
+            position = text.find(hint)
+            while position >= 0:
+                number = bisect(starts, position) - 1
+                places.setdefault(number, []).append(position - starts[number])
+                position = text.find(hint, position + len(hint))
+        for found in places.values():
+            found.sort()
+    return places
 
 
 def _hints(names: set[str]) -> tuple[str, ...]:
