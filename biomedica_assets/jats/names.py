@@ -9,8 +9,8 @@ say that the figure is elsewhere ("Fig. 3 of [12]", "Supplementary Fig. 3", "the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from bisect import bisect
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 

@@ -157,8 +157,11 @@ def _panels(words: str) -> tuple[str, ...]:
 
 def _best(markers: list[Marker]) -> list[Marker]:
     """The markers that open the panels: of single letters only, unless groups ("(B, C)") cover more panels."""
-    single = _ordered([marker for marker in markers if len(marker[2]) == 1])
     every = _ordered(markers)
+    lone = [marker for marker in markers if len(marker[2]) == 1]
+    if len(lone) == len(markers):
+        return every
+    single = _ordered(lone)
     return every if sum(len(m[2]) for m in every) > sum(len(m[2]) for m in single) else single
 
 
@@ -166,12 +169,17 @@ def _ordered(markers: list[Marker]) -> list[Marker]:
     """Markers in the order of their panels, from A on; a letter met again is a reference back, and passed over."""
     chosen: list[Marker] = []
     seen: set[str] = set()
+    letters: set[str] = set()
+    expected = "A"
     for marker in markers:
         panels = marker[2]
-        first, expected = panels[0], next(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ[" if c not in {s[0] for s in seen})
-        if seen.isdisjoint(panels) and (first[0] == expected or (seen and first[:1] == max(seen)[:1])):
+        letter = panels[0][0]
+        if seen.isdisjoint(panels) and (letter == expected or (letters and letter == max(letters))):
             chosen.append(marker)
             seen.update(panels)
+            letters.update(panel[0] for panel in panels)
+            while expected in letters:
+                expected = chr(ord(expected) + 1)
     return chosen
 
 

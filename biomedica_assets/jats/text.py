@@ -92,7 +92,7 @@ class Inline:
         self.text = text
         if self.links or self.spans or self.formulas:
             starts = [0, *accumulate(map(len, parts))]
-            if starts[-1] != len(text):
+            if starts[-1] - (parts[-1] == BLOCK_BREAK) != len(text):
                 starts = _collapsed_starts(parts)
             if self.links:
                 self.links = [(*_place(text, starts[a], starts[b]), rid, kind) for a, b, rid, kind in self.links]
@@ -181,9 +181,11 @@ def _nest(out: Inline, element: Element) -> None:
 
 def _set_apart(out: Inline, element: Element) -> None:
     """A block inside a flat text: one space before and behind."""
-    out.parts.append(BLOCK_BREAK)
+    parts = out.parts
+    if parts and parts[-1] != BLOCK_BREAK:
+        parts.append(BLOCK_BREAK)
     out.render(element)
-    out.parts.append(BLOCK_BREAK)
+    parts.append(BLOCK_BREAK)
 
 
 def _spaced(out: Inline, element: Element) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from biomedica_assets.jats.document import Element, href_of
 from biomedica_assets.jats.figures import element_path, escape_id
 from biomedica_assets.jats.labels import Label, LabelIndex
-from biomedica_assets.jats.text import Inline, Link
+from biomedica_assets.jats.text import Inline, Link, collapse
 from biomedica_assets.schemas import Row
 
 
@@ -119,12 +119,7 @@ class Walk:
     def paragraph(self, element: Element, kind: str | None = None, prefix: str | None = None) -> None:
         """A paragraph in running text: one block, then the blocks nested in it."""
         if not len(element) and not prefix:
-            raw = element.text
-            text = " ".join(raw.split()) if raw else ""
-            if text:
-                self.blocks.append(
-                    Block(kind or self.kind, self.path, self.section_type, text, [], self.scope, None, True)
-                )
+            self._plain_block(element.text, kind or self.kind, True)
             return
         out = Inline(self.objects)
         if prefix:
@@ -136,11 +131,20 @@ class Walk:
 
     def text_block(self, element: Element, kind: str, *, always: bool) -> str:
         """A block of flat text (title, cell, caption of a table); returns its text."""
+        if not len(element):
+            return self._plain_block(element.text, kind, always)
         out = Inline(self.objects, flat=True)
         out.render(element)
         text = self.add_block(out, kind, always=always)
         for nested in out.nested:
             self.dispatch(nested)
+        return text
+
+    def _plain_block(self, raw: str | None, kind: str, always: bool) -> str:
+        """A block without any markup, which needs no collecting."""
+        text = collapse(raw) if raw else ""
+        if text:
+            self.blocks.append(Block(kind, self.path, self.section_type, text, [], self.scope, None, always))
         return text
 
     def add_block(self, out: Inline, kind: str, *, always: bool, figure_id: str | None = None) -> str:
