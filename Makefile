@@ -17,7 +17,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
-	$(BIN)/biomedica build
+	$(BIN)/biomedica build --export commercial --snapshot demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not soak"

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -17,27 +18,41 @@ from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.automation.schedules import RANGE_END, RANGE_START
+from biomedica_assets.dataset.recipes import load_recipes
 from biomedica_assets.definitions import defs
 from biomedica_assets.ingest.metadata import EntrezNotConfiguredError, open_entrez, unfinished_metadata
 from biomedica_assets.ingest.progress import reporting
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.summary import summarise
 from biomedica_assets.ingest.workspace import Workspace
+from biomedica_assets.store.snapshots import list_snapshots
 
 
 class BuildFailedError(Exception):
     """A step failed; the message says which and why. What was committed stays, and the next build goes on from it."""
 
 
-def build_all(instance: dg.DagsterInstance, *, approve: str = "", adopt: bool = False) -> str:
-    """Materialize file list, chunks and catalogue; returns a summary for people.
+@dataclass(frozen=True)
+class Wishes:
+    """What a build is asked for beyond the default: a held release, another source, exports of recipes, a snapshot."""
+
+    approve: str = ""
+    adopt: bool = False
+    exports: tuple[str, ...] = ()
+    snapshot: str = ""
+
+
+def build_all(instance: dg.DagsterInstance, wishes: Wishes) -> str:
+    """Materialize everything for the newest release; returns a summary for people.
+
+    Exports and snapshots take room, so they are made only when asked for.
 
     Raises:
         BuildFailedError: a run failed, or another build is at work in this instance.
     """
     logging.getLogger("dagster").setLevel(logging.ERROR)
     with _alone(instance):
-        return _build(instance, approve, adopt)
+        return _build(instance, wishes)
 
 
 BUILT_BY = "biomedica/build"
@@ -69,9 +84,9 @@ def _alone(instance: dg.DagsterInstance) -> Iterator[None]:
 _AT_WORK = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
-def _build(instance: dg.DagsterInstance, approve: str, adopt: bool) -> str:
+def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
     settings = BiomedicaResource().settings()
-    _run(instance, ["file_list"], config={"ops": {"file_list": {"config": {"approve": approve, "adopt": adopt}}}})
+    _run(instance, ["file_list"], config=_config("file_list", approve=wishes.approve, adopt=wishes.adopt))
     workspace = BiomedicaResource().open()
     reconcile_instance(instance, workspace, log=lambda _: None)  # a new DAGSTER_HOME shows the whole store
     status = store_status(workspace.files, settings)
@@ -85,7 +100,22 @@ def _build(instance: dg.DagsterInstance, approve: str, adopt: bool) -> str:
                 _run(instance, list(schemas.CHUNK_TABLES), keys)
     _fetch_metadata(instance, workspace)
     _run(instance, ["catalogue"])
+    _run(instance, ["duplicates"])
+    recipes = load_recipes(settings.recipe_folder)
+    for name in recipes:
+        _run(instance, ["subsets"], [name])
+    for name in wishes.exports:
+        if name not in recipes:
+            raise BuildFailedError(f"there is no recipe {name!r}; known: {', '.join(recipes)}")
+        _run(instance, ["exports"], [name])
+    _run(instance, ["licence_audit", "statistics", "card"])
+    if wishes.snapshot and wishes.snapshot not in list_snapshots(workspace.files):
+        _run(instance, ["snapshot"], config=_config("snapshot", name=wishes.snapshot))
     return summarise(workspace)
+
+
+def _config(asset: str, **options: object) -> dict[str, object]:
+    return {"ops": {asset: {"config": options}}}
 
 
 def _fetch_metadata(instance: dg.DagsterInstance, workspace: Workspace) -> None:

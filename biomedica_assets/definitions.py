@@ -7,10 +7,12 @@ import warnings
 import dagster as dg
 
 from biomedica_assets.assets.articles import build_chunk_assets
+from biomedica_assets.assets.card import card, licence_audit, snapshot, statistics
 from biomedica_assets.assets.dataset import catalogue
 from biomedica_assets.assets.metadata import build_metadata_assets
 from biomedica_assets.assets.release import file_list
 from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.assets.subsets import build_dataset_assets
 from biomedica_assets.automation.checks import unfinished_chunks
 from biomedica_assets.automation.jobs import JOBS
 from biomedica_assets.automation.schedules import build_schedules
@@ -27,7 +29,17 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
     resource = resource or BiomedicaResource()
     settings = resource.settings() if resource.model_fields_set else Settings()
     return dg.Definitions(
-        assets=[file_list, build_chunk_assets(settings), *build_metadata_assets(settings), catalogue],
+        assets=[
+            file_list,
+            build_chunk_assets(settings),
+            *build_metadata_assets(settings),
+            catalogue,
+            *build_dataset_assets(settings),
+            licence_audit,
+            statistics,
+            card,
+            snapshot,
+        ],
         asset_checks=[unfinished_chunks],
         jobs=JOBS,
         schedules=build_schedules(settings),

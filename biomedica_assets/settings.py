@@ -115,6 +115,12 @@ class Settings(BaseSettings):
     backfill_cron: str = Field("*/10 * * * *", description="when the scheduled partition backfill looks for work")
     chunks_per_tick: int = Field(40, ge=1, description="chunks that one tick of the schedule launches at most")
     chunks_per_run: int = Field(10, ge=1, description="contiguous chunks in one run")
+    recipes: str = Field("", description="folder of recipes of one's own, added to the shipped ones by name")
+    near_distance: int = Field(6, ge=0, le=16, description="bits of the perceptual hash within which pictures are near")
+    exports: str = Field("", description="URL that exports are written to; empty: the store")
+    export_shard_bytes: int = Field(500_000_000, ge=1, description="about the size of an export's shard")
+    hub_repository: str = Field("", description="owner/prefix of hub repositories for uploads; empty: none")
+    hub_endpoint: str = Field("", description="address of the hub; empty: its default")
     keep_runs_days: int = Field(60, ge=1, description="Dagster runs and events older than this are pruned")
     garbage_hours: float = Field(24, ge=0, description="an unreferenced file is deleted after this; > longest stream")
     scratch: str = Field("", description="local folder for files being written; empty: the system's")
@@ -133,6 +139,11 @@ class Settings(BaseSettings):
     def uses_sample(self) -> bool:
         """True when the source is the embedded sample release."""
         return not self.source
+
+    @property
+    def recipe_folder(self) -> str:
+        """Folder of recipes of one's own, or an empty text."""
+        return str(project_root() / self.recipes) if self.recipes else ""
 
     @property
     def source_url(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from biomedica_assets.assets.dataset import GROUP, REFRESH
-from biomedica_assets.assets.metadata import markdown_table
+from biomedica_assets.assets.previews import markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.dataset.card import publish_card
 from biomedica_assets.dataset.documents import Documents

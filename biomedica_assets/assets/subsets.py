@@ -6,38 +6,21 @@ from typing import Any
 
 import dagster as dg
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from biomedica_assets import schemas
 from biomedica_assets.assets.dataset import GROUP, REFRESH
 from biomedica_assets.assets.previews import column_schema, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
-from biomedica_assets.dataset.duplicates import DISTANCE, build_duplicates, report_reuse
+from biomedica_assets.dataset.duplicates import build_duplicates, report_reuse
 from biomedica_assets.dataset.export_manifest import FORMATS, Export, Options
 from biomedica_assets.dataset.export_upkeep import rebuild_all
 from biomedica_assets.dataset.exports import export
 from biomedica_assets.dataset.recipes import Recipe, load_recipes
 from biomedica_assets.dataset.subsets import InactiveError, build_subset, read_subset
-from biomedica_assets.settings import project_root
+from biomedica_assets.settings import Settings
 from biomedica_assets.store.files import Files
 
 _OWNERS = ["team:data-engineering"]
-
-
-class DatasetSettings(BaseSettings):
-    """Settings of subsets and exports, read as those of `biomedica_assets.settings.Settings` are."""
-
-    model_config = SettingsConfigDict(env_prefix="BIOMEDICA_", env_file=".env", extra="ignore", frozen=True)
-
-    recipes: str = Field("", description="folder of recipes of one's own, added to the shipped ones by name")
-    near_distance: int = Field(DISTANCE, ge=0, le=16, description="bits within which pictures are near duplicates")
-    exports: str = Field("", description="fsspec URL that exports are written to; empty: the store")
-    export_shard_bytes: int = Field(500_000_000, ge=1, description="about the size of an export's shard")
-    hub_repository: str = Field("", description="owner/name prefix of hub repositories; empty: nothing is uploaded")
-    hub_endpoint: str = Field("", description="address of the hub; empty: huggingface.co")
-
-    def recipe_folder(self) -> str:
-        return str(project_root() / self.recipes) if self.recipes else ""
 
 
 class ExportConfig(dg.Config):
@@ -64,7 +47,7 @@ def duplicates(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) 
     its cluster's original.
     """
     workspace = biomedica.open()
-    distance = DatasetSettings().near_distance
+    distance = workspace.settings.near_distance
     record = build_duplicates(workspace.files, distance=distance, scratch=workspace.settings.scratch or None)
     reuse = report_reuse(workspace.files, examples=10)
     rows = [
@@ -84,13 +67,13 @@ def duplicates(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) 
     )
 
 
-def build_dataset_assets() -> list[Any]:
+def build_dataset_assets(settings: Settings) -> list[Any]:
     """`duplicates`, and `subsets` and `exports` with a partition per recipe.
 
     Raises:
         RecipeError: a recipe of the settings' folder cannot be read.
     """
-    recipes = load_recipes(DatasetSettings().recipe_folder())
+    recipes = load_recipes(settings.recipe_folder)
     partitions = dg.StaticPartitionsDefinition(list(recipes))
     return [duplicates, _subsets(recipes, partitions), _exports(partitions)]
 
@@ -150,7 +133,7 @@ def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
         Killed runs go on where they stopped. Asked for by a person: an export costs its size.
         """
-        workspace, name, given = biomedica.open(), context.partition_key, DatasetSettings()
+        workspace, name, given = biomedica.open(), context.partition_key, biomedica.settings()
         files, scratch = workspace.files, workspace.settings.scratch or None
         target = Files(given.exports) if given.exports else files
         try:
@@ -184,7 +167,7 @@ def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     return exports
 
 
-def _upload(target: Files, record: Export, given: DatasetSettings) -> str:
+def _upload(target: Files, record: Export, given: Settings) -> str:
     from biomedica_assets.dataset.hub import upload_export
 
     token = os.environ.get("HF_TOKEN")

@@ -3,6 +3,7 @@
 import json
 import time
 import urllib.request
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from biomedica_assets import schemas
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.ingest.status import store_status
+from biomedica_assets.store.compaction import compact
 from biomedica_assets.store.garbage import collect_garbage
 
 file_list_job = dg.define_asset_job(
@@ -59,6 +61,35 @@ def garbage_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> 
 def garbage_collection() -> None:
     """Delete unreferenced files of the store that are older than BIOMEDICA_GARBAGE_HOURS. Weekly."""
     garbage_op()
+
+
+class CompactionConfig(dg.Config):
+    """Launchpad options of `compaction`."""
+
+    dead_share: float = 0.3
+    """Shards of which at least this share is dead are written anew."""
+    confirm_releases: int = 2
+    """So many releases after the one that lost a version must agree before its bytes go."""
+
+
+@dg.op(pool="upkeep")
+def compaction_op(context: dg.OpExecutionContext, config: CompactionConfig, biomedica: BiomedicaResource) -> None:
+    """Write shards without their dead samples; live samples keep their bytes."""
+    workspace = biomedica.open()
+    done = compact(
+        workspace.files,
+        dead_share=config.dead_share,
+        confirm_releases=config.confirm_releases,
+        scratch=workspace.settings.scratch or None,
+        log=context.log.info,
+    )
+    context.add_output_metadata({name: dg.MetadataValue.int(value) for name, value in asdict(done).items()})
+
+
+@dg.job
+def compaction() -> None:
+    """Drop withdrawn and replaced images from shards; garbage collection deletes the old shards later. Monthly."""
+    compaction_op()
 
 
 @dg.op(pool="upkeep")
@@ -125,6 +156,7 @@ JOBS: list[Any] = [
     catalogue_job,
     reconcile,
     garbage_collection,
+    compaction,
     prune_runs,
     digest,
 ]

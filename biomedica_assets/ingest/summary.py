@@ -8,6 +8,13 @@ from biomedica_assets.store.catalogue import open_catalogue
 
 COUNTED = ("articles", "figures", "captions", "mentions", "images", "paragraphs")
 
+_MADE = (
+    ("exports (below the store)", "exports", "/manifest.json"),
+    ("snapshots", "snapshots", ".json"),
+    ("report (open it in a browser)", "card", "/report.html"),
+)
+"""Title, folder and ending of files that people want to find."""
+
 
 def summarise(workspace: Workspace) -> str:
     """Counts of current rows, outcomes, failures, where the files lie and how to open the UI. Every number is read."""
@@ -27,5 +34,9 @@ def summarise(workspace: Workspace) -> str:
     lines += ["", "current rows"] + [f"  {name:<{width}} {number:>12,}" for name, number in counts.items()]
     lines += ["", "outcome of every listed version"] + [f"  {name:<24} {number:>6,}" for name, number in outcomes]
     lines += ["", f"failures   {failures} recorded, {fatal} of them lost a version (table failures)"]
+    for title, folder, ending in _MADE:
+        found = sorted(path for path, _ in workspace.files.list(folder) if path.endswith(ending))
+        if found:
+            lines += ["", title] + [f"  {path}" for path in found]
     lines += ["", "look at it: `make dev`, then http://127.0.0.1:3000; or any DuckDB client on catalogue.duckdb"]
     return "\n".join(lines)

@@ -131,6 +131,8 @@ def _plan(
     """Write the new shards and the moves; null when no shard is worth it."""
     states = _states(files)
     known = {s.path: s for _, manifests in states.values() for m in manifests.values() for s in m.shards}
+    if not known:
+        return None
     with connect(files, scratch) as connection:
         _find_live(files, connection, states, confirm_releases)
         rows = connection.execute("SELECT shard, sum(length)::BIGINT FROM live_spans GROUP BY 1").fetchall()

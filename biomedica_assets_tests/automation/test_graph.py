@@ -87,18 +87,26 @@ def test_the_graph_is_what_the_design_says():
         "metadata": ["articles"],
         "metadata_refresh": ["metadata"],
         "catalogue": sorted(["file_list", *schemas.CHUNK_TABLES, "metadata", "metadata_refresh"]),
+        "duplicates": ["catalogue"],
+        "subsets": ["catalogue", "duplicates"],
+        "exports": ["subsets"],
+        "licence_audit": ["catalogue"],
+        "statistics": ["catalogue"],
+        "card": ["licence_audit", "statistics"],
+        "snapshot": ["catalogue"],
     }
     by_chunk = {name for name, node in nodes.items() if node.partitions_def == pmc_chunks}
     assert by_chunk == {*schemas.CHUNK_TABLES, "metadata"}
     assert {name: node.group_name for name, node in nodes.items() if not node.is_partitioned} == {
         "file_list": "release",
-        "catalogue": "dataset",
+        **dict.fromkeys(["catalogue", "duplicates", "licence_audit", "statistics", "card", "snapshot"], "dataset"),
     }
     for name, node in nodes.items():
         assert node.description, name
         assert node.owners, name
         assert node.kinds, name
-        assert node.metadata["dagster/column_schema"].columns, name
+        if name in schemas.CHUNK_TABLES:
+            assert node.metadata["dagster/column_schema"].columns, name
 
 
 def test_file_list_registers_chunks_and_a_range_run_fills_them(world):
@@ -231,7 +239,7 @@ def test_reconcile_shows_a_new_instance_what_the_store_holds(world):
         assert again == {"partitions_registered": 0, "materializations_reported": 0}
 
 
-@pytest.mark.parametrize("job", ["reconcile", "garbage_collection", "prune_runs", "digest"])
+@pytest.mark.parametrize("job", ["reconcile", "garbage_collection", "compaction", "prune_runs", "digest"])
 def test_upkeep_jobs_run(world, job):
     world.run("file_list")
     result = world.definitions.resolve_job_def(job).execute_in_process(instance=world.instance, run_config=QUIET)

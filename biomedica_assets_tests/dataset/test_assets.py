@@ -10,6 +10,7 @@ import pytest
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.assets.subsets import build_dataset_assets
 from biomedica_assets.dataset.export_manifest import list_exports
+from biomedica_assets.settings import Settings
 from biomedica_assets_tests.ingest.releases import World
 
 
@@ -31,7 +32,7 @@ def test_from_catalogue_to_export(world: World, tmp_path: Path, monkeypatch: pyt
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "small.yaml").write_text("name: small\ndescription: few\ndedup: near\nlimit: 5\n")
     monkeypatch.setenv("BIOMEDICA_RECIPES", str(tmp_path / "recipes"))
-    assets = build_dataset_assets()
+    assets = build_dataset_assets(Settings())
     found = metadata(materialize(world, assets, ["duplicates"]), "duplicates")
     assert (found["exact"], found["near"], found["across_articles"]) == (3, 1, 2)
     found = metadata(materialize(world, assets, ["subsets"], "small"), "subsets")
@@ -43,7 +44,7 @@ def test_from_catalogue_to_export(world: World, tmp_path: Path, monkeypatch: pyt
 
 
 def test_an_inactive_recipe_is_not_materialized(world: World) -> None:
-    assets = build_dataset_assets()
+    assets = build_dataset_assets(Settings())
     for name in ("subsets", "exports"):
         result = materialize(world, assets, [name], "concept_balanced")
         assert result.success
@@ -52,7 +53,7 @@ def test_an_inactive_recipe_is_not_materialized(world: World) -> None:
 
 def test_upload_without_token(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    assets = build_dataset_assets()
+    assets = build_dataset_assets(Settings())
     materialize(world, assets, ["subsets"], "commercial")
     with pytest.raises(dg.Failure, match="HF_TOKEN"):
         materialize(world, assets, ["exports"], "commercial", formats=["webdataset"], upload=True)
