@@ -12,12 +12,13 @@ its label is that of exactly one figure of the same (sub-)article.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from biomedica_assets.jats.labels import DASHES, Label
 from biomedica_assets.jats.names import NameFinder
-from biomedica_assets.jats.panels import panels_behind, panels_between
-from biomedica_assets.jats.surface import Item, Mention, Surface, read_surface
+from biomedica_assets.jats.panels import panels_behind, panels_between, panels_repeated
+from biomedica_assets.jats.surface import NUMBER, Item, Mention, Surface, is_plural, may_be_listed, read_surface
 from biomedica_assets.jats.text import Link
 from biomedica_assets.jats.walk import Block, Walk
 from biomedica_assets.schemas import Row
@@ -77,16 +78,27 @@ def _adopt(found: list[Mention], named: list[Mention], text: str) -> list[Mentio
     A name right before a link to the same figure ("Fig. 1 <xref>A, B</xref>") belongs to that link.
     """
     kept: list[Mention] = []
+    starts = [name.start for name in named]
+    taken: set[int] = set()
     for mention in found:
-        beside = [n for n in named if n.figure_id == mention.figure_id and n.start <= mention.start <= n.end + 2]
-        if beside and mention.end - mention.start <= 1:
-            beside[0].kind, beside[0].rid = "xref", mention.rid
+        position = bisect_right(starts, mention.start) - 1
+        while position >= 0 and (named[position].figure_id != mention.figure_id or position in taken):
+            position = position - 1 if mention.start - starts[position] < _FARTHEST else -1
+        beside = named[position] if position >= 0 and mention.start <= named[position].end + 2 else None
+        words = text[mention.start : mention.end]
+        if beside and not any(map(str.isalnum, words)):
+            beside.kind, beside.rid = "xref", mention.rid
             continue
-        if beside and not any(c.isdigit() for c in text[mention.start : mention.end]):
-            named.remove(beside[0])
-            mention.start = beside[0].start
+        if beside and not any(map(str.isdigit, words)):
+            taken.add(position)
+            mention.start = beside.start
         kept.append(mention)
+    named[:] = [name for position, name in enumerate(named) if position not in taken]
     return kept
+
+
+_FARTHEST = 60
+"""Characters from the beginning of a name to the link that may belong to it."""
 
 
 # ---- links -----------------------------------------------------------------------------------------------------
@@ -118,7 +130,8 @@ def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[R
         if last is not None:
             mentions.extend(_between_links(walk, text, last, link, found))
         mentions.extend(found)
-        mentions.extend(_range_behind(walk, text, found[-1], limit))
+        if limit - found[-1].end > 1 and _LISTED.match(text, found[-1].end, limit):
+            mentions.extend(_unlinked(walk, block, start, found[-1], limit))
         last = found[-1] if len(found) == 1 else max(found, key=lambda m: (not m.expanded, _order(walk, m.figure_id)))
 
 
@@ -202,7 +215,13 @@ def _behind(text: str, surface: Surface, start: int, end: int, limit: int) -> tu
     if surface.unclosed and text[end : end + 1] == ")":
         end += 1  # "<xref>Figure 3(a</xref>)"
     more = panels_behind(text, end, limit, surface.last_panels)
-    return (more.letters, more.end) if more else ([], end)
+    letters, end = (more.letters, more.end) if more else ([], end)
+    if surface.items and end < limit and (known := letters or surface.items[-1].panels):
+        last = surface.items[-1]
+        repeated = panels_repeated(text, f"{last.prefix}{last.number}", known, end, limit)
+        if repeated.end > end:
+            return repeated
+    return letters, end
 
 
 def _implied(
@@ -252,21 +271,47 @@ def _between_links(walk: Walk, text: str, first: Mention, link: Link, found: lis
     return [Mention(figure_id, first.start, end, [], True) for figure_id in between if figure_id not in ends]
 
 
-_RANGE_BEHIND = re.compile(rf"\s*[{DASHES}]\s*(?P<number>\d{{1,3}})(?![\d.]*\d|[{DASHES}]|%)")
+_LISTED = re.compile(rf"\s*(?P<sign>,\s*(?:and\b|&)?|and\b|&|[{DASHES}])\s*(?=[A-Z]{{0,2}}\d)")
+_NO_RANGE_END = re.compile(rf"[\d.]*\d|[{DASHES}]|%")
+_TO_NEXT_LINK = re.compile(rf"\s*(?:,|and\b|&|,\s*and\b|[{DASHES}])\s*")
 
 
-def _range_behind(walk: Walk, text: str, first: Mention, limit: int) -> Iterator[Mention]:
-    """A range whose end has no link: "Figs <xref>1</xref>-3"."""
-    match = _RANGE_BEHIND.match(text, first.end, limit)
-    if not match or first.panels or first.figure_id not in walk.figure_labels:
-        return
+def _unlinked(walk: Walk, block: Block, start: int, first: Mention, limit: int) -> list[Mention]:
+    """Numbers without a link behind one that has it: "Figs <xref>1</xref>-3", "Figs <xref>2A</xref>, 3 and 4B"."""
+    text = block.text
+    if first.figure_id not in walk.figure_labels or not (first.panels or text[first.end - 1 : first.end].isdigit()):
+        return []
     scope, label = walk.figure_labels[first.figure_id]
-    last, index = int(match["number"]), walk.labels[scope]
-    figure = index.find(label.series, last)
-    if figure and text[first.end - 1 : first.end].isdigit() and label.last < last <= label.last + 50:
-        for figure_id in index.between(label.series, (label.last, "~"), (last, "")):
-            yield Mention(figure_id, first.start, match.end(), [], True)
-        yield Mention(figure, match.start("number"), match.end(), [], False, "text")
+    index, plural = walk.labels[scope], is_plural(text, start)
+    found: list[Mention] = []
+    position, previous, previous_start, sure = first.end, label.last, first.start, 0
+    while sign := _LISTED.match(text, position, limit):
+        match = NUMBER.match(text, sign.end(), limit)
+        if not match or not Item((match["prefix"] or "").rstrip("."), 0, 0, 0, []).fits(label.series):
+            break
+        number, panels = int(match["number"]), panels_behind(text, match.end(), limit)
+        letters, end = panels or ([], match.end())
+        figure = index.find(label.series, number)
+        if figure is None and letters and (figure := index.find(label.series, number, letters[0])):
+            letters = letters[1:]
+        if figure is None or number == previous or not (plural or number > previous):
+            break
+        if sign["sign"] in DASHES:
+            if first.panels or not previous < number <= previous + 50 or _NO_RANGE_END.match(text, match.end()):
+                break
+            between = index.between(label.series, (previous, "~"), (number, ""))
+            found.extend(Mention(member, previous_start, end, [], True) for member in between)
+        found.append(Mention(figure, match.start(), end, letters, False, "text"))
+        if (
+            sign["sign"] in DASHES
+            or may_be_listed(text, match.start(), end, sign["sign"], plural)
+            or (limit < len(text) and text[limit].isdigit() and _TO_NEXT_LINK.fullmatch(text, end, limit))
+        ):
+            sure = len(found)
+        elif not plural and not _LISTED.match(text, end, limit):
+            sure = 0  # "Fig. 1, 2, 3 mg": no part of it is a list of figures
+        position, previous, previous_start = end, number, match.start()
+    return [mention for mention in found[:sure] if mention.figure_id != block.figure_id]
 
 
 def _panel_range(first: Mention, second: Mention, end: int) -> list[Mention]:

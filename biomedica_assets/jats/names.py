@@ -16,7 +16,7 @@ from itertools import accumulate
 
 from biomedica_assets.jats.labels import DASHES, LabelIndex, series_name
 from biomedica_assets.jats.panels import panels_behind
-from biomedica_assets.jats.surface import NUMBER, Item, Mention
+from biomedica_assets.jats.surface import NUMBER, Item, Mention, may_be_listed
 from biomedica_assets.jats.walk import Block, Walk
 
 _NAME_LIST = re.compile(r"\.?\s*(?=[A-Z]{0,3}\d)")
@@ -97,6 +97,12 @@ class NameFinder:
             if not following:
                 break
             position, sign = following.end(), following["sign"]
+        plural = word[0][-1:] in "sS"
+        while len(items) > 1 and items[-1][1] not in (*DASHES, "to"):
+            item, sign = items[-1]
+            if may_be_listed(text, item.start, item.end, sign, plural) or item.end == limit:
+                break
+            items = items[:-1] if plural else items[:1]
         if not items:
             return []
         end = items[-1][0].end

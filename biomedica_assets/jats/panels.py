@@ -13,15 +13,23 @@ from typing import NamedTuple
 
 _DASH = "[-‐‑‒–—−]"
 # One panel: a letter, perhaps with a small number, primes or a roman sub-panel; not the start of a word.
-_ONE = r"(?!S\d)[A-Za-z](?:\d{1,2}(?![\d.])|(?:iii|ii|iv|vi|v|i)(?![A-Za-z]))?['′’″*]{0,2}(?![A-Za-z0-9])"
+# ("a-iii": roman numerals are parts of a panel, not panels).
+_NO_NAME = r"(?!S\d|(?:i{2,3}|i[vx]|vi{1,3})(?![A-Za-z]))"
+_PLAIN = rf"{_NO_NAME}[A-Za-z](?:(?:iii|ii|iv|vi|v|i)(?![A-Za-z]))?['′’″*]{{0,2}}(?![A-Za-z0-9])"
+_NUMBERED = r"(?!S\d)[A-Za-z]\d{1,2}(?![\d.])['′’″*]{0,2}(?![A-Za-z0-9])"
+_ONE = rf"(?:{_PLAIN}|{_NUMBERED})"
 _END = rf"(?![A-Za-z0-9]|{_DASH}[A-Za-z]{{2}})"
 _LETTER = re.compile(r"([A-Za-z])(\d{1,2})?")
 
 _SEPARATOR = rf"\s*(?:{_DASH}|/|,\s*and\b|,\s*or\b|,?\s*&|\band\b|\bor\b|\bto\b|\bthrough\b|\+|,|;)\s*"
 _ITEM = rf"(?:\(\s*{_ONE}\s*\)|{_ONE})"
+_PLAIN_ITEM = rf"(?:\(\s*{_PLAIN}\s*\)|{_PLAIN})"
 _GLUED = r"(?:[A-Z]{2,4}|[a-z]{2,4})(?![A-Za-z])"
 _GLUED_LIST = re.compile(_GLUED)
-_LIST = re.compile(rf"{_ITEM}(?:{_SEPARATOR}(?:panels?\s*)?{_ITEM})*")
+# Letters with numbers are panels when the first one has a number too ("6A1, B1"; but "2A, P1": a primer).
+_LIST = re.compile(
+    rf"{_PLAIN_ITEM}(?:{_SEPARATOR}(?:panels?\s*)?{_PLAIN_ITEM})*|{_ITEM}(?:{_SEPARATOR}(?:panels?\s*)?{_ITEM})*"
+)
 _LEADS = (
     re.compile(r"[\s,:.;–-]*(?:\(?\s*[Pp]anels?\s*)?"),
     re.compile(r"[\s,:.;–-]*\(\s*"),
@@ -48,10 +56,10 @@ def panels_inside(text: str, start: int, end: int) -> Panels | None:
     return None
 
 
-_BEHIND_BRACKET = re.compile(rf"\s*[(\[]\s*(?:[Pp]anels?\s*)?({_ITEM}(?:{_SEPARATOR}{_ITEM})*)\s*[)\]]")
+_BEHIND_BRACKET = re.compile(rf"\s*[(\[]\s*(?:[Pp]anels?\s*)?({_PLAIN_ITEM}(?:{_SEPARATOR}{_PLAIN_ITEM})*)\s*[)\]]")
 _BEHIND_PANEL = re.compile(rf",?\s*\(?\s*[Pp]anels?\s+({_ITEM}(?:{_SEPARATOR}{_ITEM})*){_END}\)?")
 _BEHIND_GLUED = re.compile(rf"{_DASH}?({_ONE}){_END}")
-_BEHIND_SPACED = re.compile(rf"[,:]?\s+({_ONE}){_END}")
+_BEHIND_SPACED = re.compile(rf"(?:[,:]\s+({_PLAIN})|\s+({_ONE})){_END}")
 _MORE = re.compile(rf"(?P<separator>{_SEPARATOR})(?:panels?\s*)?(?P<item>{_ITEM}){_END}")
 _CLOSED = re.compile(r"\s*(?:[,;:)\]]|\.(?:\s+[A-Z(]|\s*$)|$)|\s+(?:and|or|are|were|is|was|shows?)\b")
 _NO_PANEL = re.compile(r"\s*[=<>≤≥±]|\.\s*[a-z]")
@@ -84,8 +92,9 @@ def panels_behind(text: str, start: int, limit: int, inside: Panels | None = Non
     match = _BEHIND_SPACED.match(text, start, limit)
     if not match or _NO_PANEL.match(text, match.end()):
         return None
-    panels = _continue(text, _letters(match[1]), match.end(), limit)
-    closers = ")];," if match[1][0].isupper() else ")]"
+    letter = match[1] or match[2]
+    panels = _continue(text, _letters(letter), match.end(), limit)
+    closers = ")];," if letter[0].isupper() else ")]"
     if panels.end == match.end() and (match.end() == len(text) or text[match.end()] not in closers):
         return None  # one letter alone: a word ("Figure 3 A patient") more often than a panel
     return panels
@@ -107,7 +116,10 @@ def _continue(text: str, letters: list[str], end: int, limit: int) -> Panels:
         item, separator = match["item"].strip("( )"), match["separator"].strip()
         closed = bool(_CLOSED.match(text, match.end()) or _MORE.match(text, match.end(), limit))
         ascending = (item[0].upper(), item[1:]) > (letters[-1][0], letters[-1][1:])
-        if item[0].isupper() != upper or (not closed and (separator in (",", ";") or not ascending)):
+        next_letter = separator == "," and item.upper() == chr(ord(letters[-1][0]) + 1) != "I"  # "1e, f indicates"
+        if item[0].isupper() != upper or not (closed or next_letter or (ascending and separator not in (",", ";"))):
+            break
+        if item[-1].isdigit() and not any(len(letter) > 1 for letter in letters):
             break
         if not ascending and item in ("a", "A", "I"):
             break
@@ -116,13 +128,25 @@ def _continue(text: str, letters: list[str], end: int, limit: int) -> Panels:
     return Panels(list(dict.fromkeys(letters)), end)
 
 
+_REPEATED = re.compile(rf"(?P<separator>{_SEPARATOR})(?P<number>[A-Z]{{0,2}}\d{{1,3}})(?P<item>{_ITEM}){_END}")
+
+
+def panels_repeated(text: str, number: str, letters: list[str], start: int, limit: int) -> Panels:
+    """Go on over panels that repeat the figure's number: "<xref>Figures 2C</xref>–2E", "5B, 5C, and 5E"."""
+    panels = Panels(letters, start)
+    while (match := _REPEATED.match(text, panels.end, limit)) and match["number"] == number:
+        letters = [*panels.letters[:-1], *_letters(f"{panels.letters[-1]} {match['separator']} {match['item']}")]
+        panels = _continue(text, letters, match.end(), limit)
+    return panels
+
+
 def _is_upper(text: str, end: int) -> bool:
     """Case of the last letter before an offset."""
     return next((c.isupper() for c in reversed(text[max(0, end - 6) : end]) if c.isalpha()), True)
 
 
 def _ascending(letters: str) -> bool:
-    return list(letters) == sorted(set(letters))
+    return list(letters) == sorted(set(letters)) and letters.lower() not in ("iv", "ix")
 
 
 _RANGE_SIGN = re.compile(rf"\s*\)?\s*(?:{_DASH}|to|through)\s*(?:panels?\s*)?\(?\s*$")

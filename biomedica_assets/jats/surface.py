@@ -22,6 +22,32 @@ _RANGE = re.compile(
 _LIST = re.compile(r"\s*\)?\s*(?:,|;|&|/|\+|and|or|,\s*and|e|y|et|und)\s*(?:figs?\.?\s*|figures?\s*)?", re.IGNORECASE)
 
 
+_PLURAL = re.compile(r"(?:fig|figure|figura|scheme|plate|video|movie|image)s\b", re.IGNORECASE)
+_PLURAL_BEFORE = re.compile(
+    rf"(?:{_PLURAL.pattern})\.?(?:[\s,;&(){DASHES}]+|and\b|to\b|[A-Z]?\d{{1,3}}[A-Za-z]?(?![A-Za-z\d]))*+$",
+    re.IGNORECASE,
+)
+_CLOSED = re.compile(r"\s*(?:[;:)\]]|[.,](?!\d)|$)")
+_DIMENSIONS = re.compile(r"[23]D\s+[a-z]")
+
+
+def is_plural(text: str, start: int) -> bool:
+    """True when a number, or the name of a figure, at ``start`` stands behind "Figs", with numbers between at most."""
+    return bool(_PLURAL.match(text, start) or _PLURAL_BEFORE.search(text[max(0, start - 60) : start]))
+
+
+def may_be_listed(text: str, start: int, end: int, sign: str, plural: bool) -> bool:
+    """True when a number behind a figure's is hardly a count: "Fig. 1, 2.", "Figs 1 and 2 show"; not "Fig. 1, 2 mg".
+
+    ``sign``: what stands before the number; ``end``: behind its panels.
+    """
+    if _CLOSED.match(text, end):
+        return True
+    if _DIMENSIONS.match(text, start):
+        return False
+    return text[end - 1].isalpha() or (plural and sign.strip() != ",")
+
+
 @dataclass(slots=True)
 class Mention:
     """One figure at one place of a block; offsets into the block's text."""
