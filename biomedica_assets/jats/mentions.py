@@ -287,7 +287,10 @@ def _unlinked(walk: Walk, block: Block, start: int, first: Mention, limit: int) 
     position, previous, previous_start, sure = first.end, label.last, first.start, 0
     while sign := _LISTED.match(text, position, limit):
         match = NUMBER.match(text, sign.end(), limit)
-        if not match or not Item((match["prefix"] or "").rstrip("."), 0, 0, 0, []).fits(label.series):
+        if not match:
+            break
+        if not Item((match["prefix"] or "").rstrip("."), 0, 0, 0, []).fits(label.series):
+            sure = len(found)  # "Figs 1, 2 and S3"
             break
         number, panels = int(match["number"]), panels_behind(text, match.end(), limit)
         letters, end = panels or ([], match.end())

@@ -9,7 +9,7 @@ say that the figure is elsewhere ("Fig. 3 of [12]", "Supplementary Fig. 3", "the
 from __future__ import annotations
 
 import re
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
@@ -25,7 +25,8 @@ _NEXT = re.compile(
 )
 _NAME = r"[A-Z][\w’'-]+"
 _ELSEWHERE_AFTER = re.compile(
-    rf"\s*[{DASHES}]+\s*(?:figure|source|video|table|supplement)|\s*[,;]?\s*(?:and\s+(?:Table|Fig\w*)\.?\s+\w+\s*)?(?:"
+    rf"\s*[{DASHES}]+\s*(?:figure|source|video|table|supplement)|\s*[{DASHES},]\s*(?:fig(?:ure|\.)?\s+)?supplement|"
+    rf"\s*[{DASHES}]\s*(?i:fig(?:ure|\.)?\s+supplement)|\s*[,;]?\s*(?:and\s+(?:Table|Fig\w*)\.?\s+\w+\s*)?(?:"
     rf"\(?(?:of|in|from|by)\s+(?:the\s+)?(?:refs?\b|reference|\[|\(|\d|{_NAME}\s+(?:et\b|and\b|&|\()|"
     rf"{_NAME}(?:\s+[A-Z]\.)*,?\s*\(?\d{{4}}|supplement|additional|supporting|appendix|previous|original|published|"
     rf"cited|that\s+(?:paper|article|study)|their|our\s+previous|\Z)"
@@ -41,6 +42,31 @@ _ELSEWHERE_BEFORE = re.compile(
 """What precedes one: "Supplementary", "Additional file 1:", "their", "plate 4,"."""
 
 
+class _Links:
+    """Where the links of a block, and the words read as theirs, stand."""
+
+    def __init__(self, block: Block, linked: list[Mention]) -> None:
+        text, links = block.text, block.links
+        taken = sorted([(m.start, m.end) for m in linked] + [link[:2] for link in links])
+        self._starts = [start for start, _ in taken]
+        self._ends = list(accumulate((end for _, end in taken), max))
+        # An empty link, or one around a dash, is no obstacle.
+        self._obstacles = sorted(start for start, end, _, _ in links if any(map(str.isalnum, text[start:end])))
+        self._length = len(text)
+        self.wordless = {m.start for m in linked if not any(map(str.isdigit, text[m.start : m.end]))}
+        """Starts of links that need a name beside them ("Fig. 4<xref/>", "Fig. 1 <xref>A</xref>")."""
+
+    def cover(self, place: int) -> bool:
+        """True when a place is inside a link."""
+        before = bisect(self._starts, place)
+        return before > 0 and self._ends[before - 1] > place
+
+    def next(self, place: int) -> int:
+        """Where the next link with words begins, or else the text ends."""
+        position = bisect_left(self._obstacles, place)
+        return self._obstacles[position] if position < len(self._obstacles) else self._length
+
+
 class NameFinder:
     """Finds figures named without a link, by the words that the article's own labels use."""
 
@@ -52,36 +78,21 @@ class NameFinder:
 
     def find(self, block: Block, places: list[int], linked: list[Mention]) -> list[Mention]:
         """Mentions of kind "text" at some places of a block, outside its links."""
+        text, pattern = block.text, self._patterns[block.scope]
+        links = _Links(block, linked)
         found: list[Mention] = []
         for place in places:
-            if not found or place >= found[-1].end:
-                found.extend(self._at(block, place, linked))
+            if (found and place < found[-1].end) or (place and text[place - 1].isalnum()):
+                continue
+            word = pattern.match(text, place)
+            if word and not links.cover(place) and (limit := links.next(place)) >= word.end():
+                found.extend(self._named(block, word, limit, links))
         return found
 
-    def _at(self, block: Block, start: int, linked: list[Mention]) -> list[Mention]:
-        for mention in linked:
-            if mention.start <= start < mention.end:
-                return []
-        text = block.text
-        if start and text[start - 1].isalnum():
-            return []
-        word = self._patterns[block.scope].match(text, start)
-        if not word:
-            return []
-        limit = len(text)
-        for link in block.links:
-            if link[0] <= start < link[1]:
-                return []
-            # An empty link, or one around a dash, is no obstacle.
-            if link[0] >= start and any(map(str.isalnum, text[link[0] : link[1]])):
-                limit = link[0]
-                break
-        return self._named(block, word, limit) if limit >= word.end() else []
-
-    def _named(self, block: Block, word: re.Match[str], limit: int) -> list[Mention]:
+    def _named(self, block: Block, word: re.Match[str], limit: int, links: _Links) -> list[Mention]:
         text, index = block.text, self.walk.labels[block.scope]
         gap = _NAME_LIST.match(text, word.end(), limit)
-        if not gap or _ELSEWHERE_BEFORE.search(text[max(0, word.start() - 40) : word.start()]):
+        if not gap:
             return []
         items: list[tuple[Item, str]] = []  # with the sign that leads to it
         position, sign = gap.end(), ""
@@ -106,7 +117,12 @@ class NameFinder:
         if not items:
             return []
         end = items[-1][0].end
-        if _ELSEWHERE_AFTER.match(text, end, min(len(text), end + 60)) or text[end : end + 1] == "%":
+        if text[end : end + 1] == "%":
+            return []
+        if links.wordless.isdisjoint((end, end + 1, end + 2)) and (
+            _ELSEWHERE_AFTER.match(text, end, min(len(text), end + 60))
+            or _ELSEWHERE_BEFORE.search(text[max(0, word.start() - 40) : word.start()])
+        ):
             return []
         return list(self._mentions(block, index, word, items))
 

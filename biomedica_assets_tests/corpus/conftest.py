@@ -75,9 +75,6 @@ OPEN = (
     "test_abstract_parts",
     "test_licence_words_without_the_url_before_them",
     "test_graphics_are_counted_and_every_named_file_is_in_some_table",
-    "test_mention[PMC3385242",
-    "test_mention[PMC5552061",
-    "test_mention[PMC11617464",
 )
 
 

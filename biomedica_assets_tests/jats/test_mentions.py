@@ -90,6 +90,21 @@ def test_panels(sentence: str, expected: list[tuple[str, str, list[str]]]) -> No
         # a range whose end, or whose inside, is linked in an odd way
         (f"Figs. {x('F3', '3')}–5", [("F3", [], False), ("F4", [], True), ("F5", [], False)]),
         (f"Figs. {x('F3', '3')}–{x('F4', '')}5", [("F3", [], False), ("F4", [], True)]),
+        # numbers without a link behind one that has it
+        (f"(Figs. {x('F1', '1')}, 2 and 3)", [("F1", [], False), ("F2", [], False), ("F3", [], False)]),
+        (f"Figs. {x('F1', '1')} and 2 show", [("F1", [], False), ("F2", [], False)]),
+        (f"Figs. {x('F1', '1')}, 2 and {x('F4', '4')} show", [("F1", [], False), ("F2", [], False), ("F4", [], False)]),
+        (f"{x('F2', 'Figures 2C')} and 3A show", [("F2", ["C"], False), ("F3", ["A"], False)]),
+        (f"{x('F2', 'Fig. 2A')}, 3B,C.", [("F2", ["A"], False), ("F3", ["B", "C"], False)]),
+        (f"(Fig. {x('F1', '1')}, 2)", [("F1", [], False), ("F2", [], False)]),
+        (f"Fig. {x('F1', '1')}, 2 mg", [("F1", [], False)]),
+        (f"Fig. {x('F1', '1')}, 2, 3 mg", [("F1", [], False)]),
+        (f"Figs. {x('F1', '1')}, 2 mg", [("F1", [], False)]),
+        (f"{x('F1', 'Figure 1')}, 5 patients", [("F1", [], False)]),
+        (f"{x('F1', 'Fig. 1')} and 3D models", [("F1", [], False)]),
+        (f"{x('F1', 'Fig. 1')}, 2.5 mg", [("F1", [], False)]),
+        (f"Figs. {x('F1', '1')}, 2 and S3)", [("F1", [], False), ("F2", [], False)]),
+        (f"Figs. {x('F1', '1')} and 99.", [("F1", [], False)]),
     ],
 )  # fmt: skip
 def test_lists_and_ranges(sentence: str, expected: list[tuple[str, list[str], bool]]) -> None:
@@ -215,6 +230,43 @@ def test_empty_link_takes_the_name_beside_it() -> None:
     assert mentioned(f"(Fig. 2a, b{x('F2', '')}, lanes 1)") == [("F2", "Fig. 2a, b", ["A", "B"])]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        # the figure's number repeated behind the link
+        (f"({x('F2', 'Figures 2C')}–2E).", [("F2", "Figures 2C–2E", ["C", "D", "E"])]),
+        (f"({x('F5', 'Figures 5B')}, 5C, and 5E).", [("F5", "Figures 5B, 5C, and 5E", ["B", "C", "E"])]),
+        (f"({x('F6', 'Figures 6E')} and 6F show", [("F6", "Figures 6E and 6F", ["E", "F"])]),
+        (f"({x('F6', 'Figures 6E')} and 6F–H)", [("F6", "Figures 6E and 6F–H", ["E", "F", "G", "H"])]),
+        # a letter with a number is a panel right behind the figure's number only
+        (f"({x('F2', 'Fig. 2A, P1')}; see", [("F2", "Fig. 2A, P1", ["A"])]),
+        (f"({x('F2', 'Fig. 2A')}, P1; see", [("F2", "Fig. 2A", ["A"])]),
+        (f"in {x('F5', 'Fig. 5')} (R4), which", [("F5", "Fig. 5", [])]),
+        (f"in {x('F5', 'Fig. 5')}, R4, which", [("F5", "Fig. 5", [])]),
+        (f"in {x('F6', 'Fig. 6A1, B1')}.", [("F6", "Fig. 6A1, B1", ["A1", "B1"])]),
+        # roman parts of a panel
+        (f"area ({x('F2', 'Figure 2a')}-iii).", [("F2", "Figure 2a", ["A"])]),
+        # the next letter before a word; letters that are words or signs
+        (f"Fig. {x('F1', '1e')}, f indicates", [("F1", "1e, f", ["E", "F"])]),
+        (f"{x('F1', 'Fig. 1H')}, I think", [("F1", "Fig. 1H", ["H"])]),
+        (f"({x('F1', 'Fig. 1O')}, P = 0.3)", [("F1", "Fig. 1O", ["O"])]),
+    ],
+)  # fmt: skip
+def test_what_goes_on_behind_a_link(sentence: str, expected: list[tuple[str, str, list[str]]]) -> None:
+    assert mentioned(sentence) == expected
+
+
+def test_letters_in_links_behind_a_name() -> None:
+    sentence = f"(Fig. 1 {x('F1', 'A')}, {x('F1', 'B')})."
+    assert mentioned(sentence) == [("F1", "Fig. 1 A", ["A"]), ("F1", "B", ["B"])]
+
+
+def test_a_link_says_whose_figure_it_is() -> None:
+    cited = "<xref ref-type='bibr' rid='B1'>Kwong et al., 1998</xref>"
+    assert mentioned(f"({cited}) (Fig. 4{x('F4', '')}). So") == [("F4", "Fig. 4", [])]
+    assert mentioned(f"({cited}) (Fig. 4). So") == []
+
+
 # ---- names without a link ----
 
 
@@ -238,6 +290,11 @@ def test_empty_link_takes_the_name_beside_it() -> None:
         ("Fig. S2", []),
         ("Fig. 99", []),
         ("plate 4, fig. 3 in Nishikado Y. 1917", []),
+        ("Figure 1—figure supplements 1 and 2", []),
+        ("Figure 1 – Figure supplement 1", []),
+        ("Figure 1, figure supplements 1–3", []),
+        ("(Fig. 1, 2 mg)", [("F1", "Fig. 1", [], False)]),
+        ("Figures 1, 2 and 3 show", [("F1", "Figures 1", [], False), ("F2", "2", [], False), ("F3", "3", [], False)]),
         ("configure 3 nodes", []),
         ("figure 3.5 is no label", []),
     ],
