@@ -11,15 +11,15 @@ from typing import Any, BinaryIO
 import duckdb
 from fsspec import AbstractFileSystem
 
-from biomedica_assets.store.files import Files
+from biomedica_assets.store.files import Files, check_path
 
 PROTOCOL = "biomedica"
 
 
 def duck_url(files: Files, path: str) -> str:
     """How SQL names a file of the store."""
-    local = files.local_path(path)
-    return str(local) if local is not None else f"{PROTOCOL}://{path}"
+    root = files.local_path()  # joined as text: views name tens of thousands of files
+    return f"{PROTOCOL}://{path}" if root is None else f"{root}/{check_path(path)}"
 
 
 def register(files: Files, connection: duckdb.DuckDBPyConnection) -> None:
