@@ -21,15 +21,21 @@ STEP = 10**8
 _IMAGES = {".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".webp", ".bmp"}
 
 
-def real_articles(corpus: Path) -> Iterator[tuple[int, dict[str, Any], bytes, list[Path]]]:
-    """(PMCID number, metadata fields, XML, image files) of every article of the corpus, each PMCID once."""
+def real_articles(
+    corpus: Path, *, with_images: bool = False
+) -> Iterator[tuple[int, dict[str, Any], bytes, list[Path]]]:
+    """(PMCID number, metadata fields, XML, image files) of articles of the corpus, each PMCID once.
+
+    Args:
+        with_images: only those that have image files here.
+    """
     archives: dict[str, tarfile.TarFile] = {}
     with (corpus / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     seen = set()
     for number, row in enumerate(rows, 1):
         pmcid = int(row["pmcid"].removeprefix("PMC") or 90_000_000 + number)
-        if pmcid in seen:
+        if pmcid in seen or (with_images and row["n_image_files"] == "0"):
             continue
         seen.add(pmcid)
         container, _, member = row["xml_file"].partition("!")
@@ -73,9 +79,7 @@ def write_base(folder: Path, *, with_images: bool = False) -> int:
         return len(list((folder / "metadata").iterdir()))
     writer = CloudWriter(str(folder), date(2026, 11, 20))
     versions = 0
-    for pmcid, fields, xml, images in real_articles(corpus):
-        if with_images and not images:
-            continue
+    for pmcid, fields, xml, images in real_articles(corpus, with_images=with_images):
         media = ((path.name, path.read_bytes()) for path in images)
         writer.add(f"PMC{pmcid}.1", fields, xml, "", media)
         versions += 1

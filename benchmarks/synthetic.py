@@ -125,9 +125,8 @@ def _commit_chunk(workspace: Any, release: str, chunk: str, template: dict[str, 
     files, settings = workspace.files, workspace.settings
     shard = DataFile(f"shards/{chunk}-0000-{'0' * 16}.tar", 1 << 20, "0" * 64, ROWS)
     tables = {}
-    rows = {
-        name: list(_rows(name, read_chunk_rows(files, chunk), template, shard.path)) for name in schemas.CHUNK_TABLES
-    }
+    listed = read_chunk_rows(files, chunk)
+    rows = {name: list(_rows(name, listed, template, shard.path)) for name in schemas.CHUNK_TABLES}
     with tempfile.TemporaryDirectory() as scratch:
         for name, table in schemas.CHUNK_TABLES.items():
             writer = TableWriter(table, Path(scratch, name))
@@ -183,7 +182,7 @@ def _rows(
                     | {
                         "figure_id": figure_id,
                         "image_id": f"{figure_id}/0",
-                    "ordinal": 0,
+                        "ordinal": 0,
                         "file_name": f"g{number}.jpg",
                         "href": f"g{number}",
                         "key": f"{row.listed_id}/g{number}.jpg",
