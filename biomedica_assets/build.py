@@ -18,6 +18,7 @@ from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.automation.schedules import RANGE_END, RANGE_START
+from biomedica_assets.dataset.documents import document_path
 from biomedica_assets.dataset.recipes import load_recipes
 from biomedica_assets.definitions import defs
 from biomedica_assets.ingest.metadata import EntrezNotConfiguredError, open_entrez, unfinished_metadata
@@ -111,7 +112,8 @@ def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
     _run(instance, ["licence_audit", "statistics", "card"])
     if wishes.snapshot and wishes.snapshot not in list_snapshots(workspace.files):
         _run(instance, ["snapshot"], config=_config("snapshot", name=wishes.snapshot))
-    return summarise(workspace)
+    report = f"{workspace.files.url}/{document_path(workspace.files, 'card', 'report.html')}"
+    return f"{summarise(workspace)}\nthe dataset in numbers and pictures: {report}"
 
 
 def _config(asset: str, **options: object) -> dict[str, object]:

@@ -39,12 +39,17 @@ def publish(files: Files, name: str, contents: Mapping[str, bytes]) -> Documents
     return documents
 
 
-def read_document(files: Files, name: str, file: str) -> bytes:
-    """A file of the newest set. Raises FileNotFoundError when the set was never published or has no such file."""
+def document_path(files: Files, name: str, file: str) -> str:
+    """Path of a file of the newest set. Raises FileNotFoundError when there is no such set or file."""
     for path in json.loads(files.read(f"card/{name}.json"))["files"]:
         if path.endswith(f"/{file}"):
-            return files.read(path)
+            return str(path)
     raise FileNotFoundError(f"card/{name}.json names no {file}")
+
+
+def read_document(files: Files, name: str, file: str) -> bytes:
+    """A file of the newest set. Raises as `document_path`."""
+    return files.read(document_path(files, name, file))
 
 
 def state_of(generation: Generation) -> dict[str, Any]:

@@ -11,7 +11,6 @@ COUNTED = ("articles", "figures", "captions", "mentions", "images", "paragraphs"
 _MADE = (
     ("exports (below the store)", "exports", "/manifest.json"),
     ("snapshots", "snapshots", ".json"),
-    ("report (open it in a browser)", "card", "/report.html"),
 )
 """Title, folder and ending of files that people want to find."""
 
