@@ -70,7 +70,7 @@ def caption_text(captions: list[Element], walk: Walk) -> tuple[str | None, Inlin
 
 def _render(out: Inline, caption: Element, title_end: int) -> int:
     """Add one caption element; return where its title ends (a part position)."""
-    if caption.text:
+    if caption.text and caption.text.strip():
         out.parts.append(caption.text)
     for child in caption:
         mark = out.mark()

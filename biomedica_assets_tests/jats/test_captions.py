@@ -26,6 +26,11 @@ def test_title_and_paragraphs_are_joined_by_one_space() -> None:
     assert row["paragraphs"] == ["Bars, 5 mm.", "Arrows: cells."]
 
 
+def test_title_of_a_pretty_printed_caption() -> None:
+    row = caption("\n  <title>Effect of X.</title>\n  <p>Bars, 5 mm.</p>\n")
+    assert (row["title"], row["paragraphs"]) == ("Effect of X.", ["Bars, 5 mm."])
+
+
 @pytest.mark.parametrize(
     ("inner", "expected"),
     [
