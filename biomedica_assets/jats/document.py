@@ -136,9 +136,9 @@ def _parse(data: bytes, problems: list[tuple[str, str]]) -> tuple[Element, bytes
 def _without_references(data: bytes) -> tuple[bytes, bytes]:
     """The file with its (last) reference list's references left as empty elements, and the bytes left out.
 
-    References are counted, never read, and make up half of an article's elements: not to parse them saves a third
-    of the time of the parse. Nothing is left out where it might be missed: what stands between references, and notes
-    or figures inside them.
+    References are counted, never read, and make up half of an article's elements: not to parse them saves a quarter
+    of the time of the parse, the search for them included. All are parsed where anything but references stands among
+    them, or where one does not end in its citation: notes and figures in reference lists are read.
     """
     end = data.rfind(b"</ref-list>")
     start = data.rfind(b"<ref-list", 0, end) if end > 0 else -1
@@ -151,7 +151,8 @@ def _without_references(data: bytes) -> tuple[bytes, bytes]:
         return data, b""  # a comment or CDATA, in which tags are no tags
     pieces = references.split(b"</ref>")
     for piece in pieces:
-        if not (piece.lstrip().startswith(b"<ref ") and piece.rstrip().endswith(b"citation>")):
+        whole = piece.lstrip().startswith(b"<ref ") and piece.rstrip().endswith(b"citation>")
+        if not whole or piece.count(b"<ref ") > 1:
             return data, b""
     return b"".join((data[:first], b"<ref/>" * len(pieces), data[last + len(b"</ref>") :])), references
 

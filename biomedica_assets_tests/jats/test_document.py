@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomedica_assets.jats import MalformedXML, NotAnArticle, TooDeep, parse_article, parse_articles
+from biomedica_assets.jats import Article, MalformedXML, NotAnArticle, TooDeep, parse_article, parse_articles
 from biomedica_assets.jats.figures import escape_id, unescape_id
 
-from .conftest import corpus_file, make, parse
+from .conftest import corpus_file, figures, make, parse
 
 
 def ids(meta: str) -> str:
@@ -235,3 +235,37 @@ def test_counts_of_one_article_are_consistent() -> None:
     article = parse("<p>One.</p><p>Two.</p>")
     assert article.article["n_paragraphs"] == len(article.paragraphs) == 2
     assert article.article["n_characters"] == 8
+
+
+def references(*items: str) -> Article:
+    links = '<p>See <xref ref-type="fig" rid="F1">Fig. 1</xref>, <xref ref-type="fig" rid="c2">2</xref>.</p>'
+    return parse(
+        links + figures(1), tail=f"<back><ref-list><title>References</title>{''.join(items)}</ref-list></back>"
+    )
+
+
+def test_references_are_counted_however_they_are_written() -> None:
+    one = '<ref id="B1"><label>1</label><element-citation id="c1">A</element-citation></ref>'
+    two = '<ref id="B2"><mixed-citation id="c2">B <bold>1</bold></mixed-citation></ref>'
+    rows = references(one, two)
+    assert rows.article["n_references"] == 2
+    assert rows.failures == []  # the second link points at something, though at no figure
+    assert references(one, '<ref id="B3"/>', two).article["n_references"] == 3
+    assert references(f"<!-- {one} -->", two).article["n_references"] == 1
+    assert references(one, f"<ref-list>{two}</ref-list>").article["n_references"] == 2
+    assert references(one, "\n", two, "\n").article["n_references"] == 2
+    assert references().article["n_references"] == 0
+
+
+def test_notes_and_paragraphs_among_references_are_read() -> None:
+    one = '<ref id="B1"><mixed-citation id="c2">A</mixed-citation></ref>'
+    link = '<p>As in <xref ref-type="fig" rid="F1">Fig. 1</xref>.</p>'
+    for other in (link, f'<ref id="B2"><note>{link}</note></ref>'):
+        texts = [p["text"] for p in references(one, other, one).paragraphs]
+        assert texts == ["See Fig. 1, 2.", "As in Fig. 1."]
+
+
+def test_damage_within_references_loses_nothing() -> None:
+    rows = references('<ref id="B1"><mixed-citation id="c2">A <bold>1</mixed-citation></ref>')
+    assert rows.article["n_references"] == 1
+    assert [p["text"] for p in rows.paragraphs] == ["See Fig. 1, 2."]
