@@ -178,6 +178,8 @@ def count(source: Source) -> Counted:
         label = next((c for c in element if tag(c) == "label"), None)
         # Six figures of the corpus have their words in a statement, and no caption.
         captions = [c for c in element if tag(c) == "caption"] or [c for c in element if tag(c) == "statement"]
+        # Seven have a legend where credit lines belong.
+        captions += [a for a in element if tag(a) == "attrib" and typed(a).startswith(("Notes:", "Abbreviations:"))]
         caption = " ".join(filter(None, (typed(c) for c in captions))) or None
         graphics = hrefs(element)
         images = sum(any(stem(name) in stems for name in names) for names in graphics)

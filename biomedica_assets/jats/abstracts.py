@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from biomedica_assets.jats.captions import is_boilerplate
 from biomedica_assets.jats.document import XML_LANG, Element
 from biomedica_assets.jats.figures import add_figure, collect
 from biomedica_assets.jats.walk import Walk
@@ -29,7 +30,7 @@ def read_abstract(walk: Walk, element: Element, row: Row) -> None:
     walk.graphical, walk.place, walk.path = False, place, []
     parts: list[Row] = []
     for block in walk.blocks[first:]:
-        if block.kind == "abstract":
+        if block.kind == "abstract" and not is_boilerplate(block.text):
             title = block.path[-1] if block.path else None
             if parts and title is not None and parts[-1]["title"] == title:
                 parts[-1]["text"] += " " + block.text
@@ -57,8 +58,14 @@ def choose_main_abstract(row: Row) -> None:
 
 
 def _joined(parts: list[Row]) -> str | None:
-    texts = [f"{part['title']}: {part['text']}" if part["title"] else part["text"] for part in parts]
-    return "\n\n".join(texts) or None
+    return "\n\n".join(map(_headed, parts)) or None
+
+
+def _headed(part: Row) -> str:
+    title, text = part["title"], part["text"]
+    if not title:
+        return str(text)
+    return f"{title} {text}" if title.endswith((":", ".", "?", "!")) else f"{title}: {text}"
 
 
 def _graphical_abstract(walk: Walk, element: Element) -> None:

@@ -180,10 +180,15 @@ def _failures(walk: Walk, document: Document) -> list[Row]:
     ]
 
 
+_ISSUE_DATES = ("collection", "ppub", "pub-print", "epub-ppub")
+
+
 def citation(row: Row) -> str | None:
     """Short citation from the XML's parts, in NLM's order: journal. date;volume(issue):pages."""
     journal = row.get("journal_abbreviation") or row.get("journal")
-    year = row.get("publication_year")
+    # Volume and issue are those of the collection, which may be a year after the first publication.
+    years = [d["date"][:4] for d in row.get("dates", ()) if d["type"] in _ISSUE_DATES] if row.get("volume") else []
+    year = years[0] if years else row.get("publication_year")
     if not journal or not year:
         return None
     issue = f"({row['issue']})" if row.get("issue") else ""

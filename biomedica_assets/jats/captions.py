@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from biomedica_assets.jats.document import XML_LANG, Element
 from biomedica_assets.jats.subcaptions import lettered_items, sub_captions
-from biomedica_assets.jats.text import Inline
+from biomedica_assets.jats.text import BLOCK_BREAK, Inline
 from biomedica_assets.schemas import Row
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def add_caption(
     for caption in chosen:
         title_end = _render(out, caption, title_end)
     for legend in legends:
+        out.parts.append(BLOCK_BREAK)
         out.add(legend)
+        out.parts.append(BLOCK_BREAK)
     title, paragraphs = out.blocks(0, title_end), out.blocks(title_end)
     text = out.finish(" ".join([*title, *paragraphs])) or None
     if text or group_text:
@@ -90,9 +92,12 @@ _BOILERPLATE_STARTS = ("doi", "http", "10.", "click")
 
 def _is_boilerplate(out: Inline, first: int) -> bool:
     words = next((part for part in out.parts[first:] if not part.isspace()), "").lstrip()
-    return words[:5].lower().startswith(_BOILERPLATE_STARTS) and bool(
-        _BOILERPLATE.fullmatch(" ".join(out.blocks(first)))
-    )
+    return words[:5].lower().startswith(_BOILERPLATE_STARTS) and is_boilerplate(" ".join(out.blocks(first)))
+
+
+def is_boilerplate(text: str) -> bool:
+    """True for a line that is no text of the article: "DOI: http://dx.doi.org/10.7554/eLife.01085.001"."""
+    return text[:5].lower().startswith(_BOILERPLATE_STARTS) and bool(_BOILERPLATE.fullmatch(text))
 
 
 def _language(caption: Element) -> str | None:

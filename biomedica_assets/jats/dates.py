@@ -6,6 +6,7 @@ What does not belong here: which date is the publication date (`front.py`).
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 
 from biomedica_assets.jats.document import Element
 from biomedica_assets.jats.text import plain
@@ -32,8 +33,8 @@ _MONTHS = {
     for name in names.split()
 }
 _NUMBER = re.compile(r"\s*(\d{1,2})(?:st|nd|rd|th)?\s*")
-_FOUR_DIGITS = re.compile(r"\d{4}")
-_ISO = re.compile(r"^\s*(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_YEAR = re.compile(r"(?<!\d)[12]\d{3}(?!\d)")
+_ISO = re.compile(r"^\s*([12]\d{3})(?!\d)(?:-(\d{2})(?:-(\d{2}))?)?")
 
 
 def read_date(element: Element) -> tuple[str | None, str | None]:
@@ -66,13 +67,13 @@ def read_date(element: Element) -> tuple[str | None, str | None]:
 def _iso(year: int, month: int | str | None, day: int | str | None) -> tuple[str, str]:
     if not month or not 1 <= int(month) <= 12:
         return f"{year:04d}", "year"
-    if not day or not 1 <= int(day) <= 31:
+    if not day or not 1 <= int(day) <= monthrange(year, int(month))[1]:
         return f"{year:04d}-{int(month):02d}", "month"
     return f"{year:04d}-{int(month):02d}-{int(day):02d}", "day"
 
 
 def _year(text: str | None) -> int | None:
-    match = _FOUR_DIGITS.search(text or "")
+    match = _YEAR.search(text or "")
     return int(match[0]) if match else None
 
 

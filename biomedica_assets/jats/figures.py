@@ -9,6 +9,7 @@ several candidate names; graphics with different stems (gr5a, gr5b) are parts of
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -54,6 +55,8 @@ _DEFERRED = frozenset(
 )
 
 
+_LEGEND = re.compile(r"(?:Notes?|Abbreviations?)\s*:")
+"""Legends that some publishers (Dove, Taylor & Francis) put where credit lines belong."""
 _CHEMISTRY = frozenset(("chem-struct-wrap", "chem-struct-wrapper", "chem-struct"))
 
 
@@ -71,6 +74,7 @@ class Holder:
     deferred: list[Element] = field(default_factory=list)
     permissions: list[Element] = field(default_factory=list)
     attributions: list[str] = field(default_factory=list)
+    notes: list[Element] = field(default_factory=list)  # legends in an attrib
     alt_text: str | None = None
     long_description: str | None = None
     doi: str | None = None
@@ -90,14 +94,23 @@ def unescape_id(escaped: str) -> str | None:
     return None if escaped.startswith("@") else unquote(escaped)
 
 
-def element_path(element: Element, article: Element) -> str:
-    """A name for an element without an id of its own: '@', then tags with position: ``@body.sec-2.fig``."""
+def element_path(element: Element, article: Element, positions: dict[Element, dict[Element, int]]) -> str:
+    """A name for an element without an id of its own: '@', then tags with position: ``@body.sec-2.fig``.
+
+    ``positions``: of the children of each element met so far among those of the same name; filled here.
+    """
     steps = []
     while element is not article and element is not None:
-        tag = element.tag
-        position = 1 + sum(1 for _ in element.itersiblings(tag, preceding=True))
+        tag, parent = element.tag, element.getparent()
+        if parent not in positions:
+            counts: Counter[str] = Counter()
+            known = positions[parent] = {}
+            for child in parent:
+                counts[child.tag] += 1
+                known[child] = counts[child.tag]
+        position = positions[parent][element]
         steps.append(tag if position == 1 else f"{tag}-{position}")
-        element = element.getparent()
+        element = parent
     return "@" + escape_id(".".join(reversed(steps)))
 
 
@@ -152,7 +165,9 @@ def _collect(children: Iterable[Element], holder: Holder) -> None:
             holder.long_description = holder.long_description or plain(child)
         elif tag == "attrib":
             text = plain(child)
-            if text:
+            if text and _LEGEND.match(text):
+                holder.notes.append(child)
+            elif text:
                 holder.attributions.append(text)
         elif tag == "permissions":
             holder.permissions.append(child)
@@ -281,7 +296,7 @@ def add_figure(walk: Walk, element: Element, holder: Holder, kind: str | None = 
     ordinal = len(walk.figures)
     row: Row = {}
     walk.figures.append(row)
-    legends = [] if holder.captions else holder.legends
+    legends = holder.notes if holder.captions else holder.legends + holder.notes
     nested = add_caption(walk, figure_id, holder.captions, legends, group[1] if group else None)
     nested = _odd_graphics(walk, holder, nested)
     images = merge_renditions(holder.graphics)

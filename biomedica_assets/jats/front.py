@@ -13,7 +13,7 @@ from biomedica_assets.jats.dates import read_date
 from biomedica_assets.jats.document import XML_LANG, Element, child_of, href_of
 from biomedica_assets.jats.people import read_authors
 from biomedica_assets.jats.permissions import read_permissions
-from biomedica_assets.jats.text import Inline, plain
+from biomedica_assets.jats.text import Inline, plain, title_text
 from biomedica_assets.jats.walk import Walk
 from biomedica_assets.licences import licence_from_words, licence_group, normalise_code
 from biomedica_assets.schemas import Row
@@ -168,7 +168,7 @@ def _article_meta(walk: Walk, meta: Element, row: Row, permissions: list[Element
             for date in child.iter("date"):
                 _date(date, row, date.get("date-type") or date.get("pub-type"))
         elif tag == "title-group":
-            _titles(child, row)
+            _titles(walk, child, row)
         elif tag == "article-categories":
             for group in child:
                 if group.tag == "subj-group":
@@ -210,13 +210,13 @@ def _loose_permissions(meta: Element) -> Element:
     return wrapper
 
 
-def _titles(group: Element, row: Row) -> None:
+def _titles(walk: Walk, group: Element, row: Row) -> None:
     for child in group:
         tag = child.tag
         if tag == "article-title":
-            row.setdefault("title", plain(child))
+            row.setdefault("title", title_text(child, walk.objects))
         elif tag == "subtitle":
-            text = plain(child)
+            text = title_text(child, walk.objects)
             row["subtitle"] = ": ".join(filter(None, (row.get("subtitle"), text))) or None
         elif tag == "trans-title-group":
             parts = [plain(t) for t in child if t.tag in ("trans-title", "trans-subtitle")]

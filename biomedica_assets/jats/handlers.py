@@ -241,6 +241,10 @@ def _graphic(walk: Walk, element: Element) -> None:
         walk.object(element, "inline")
 
 
+def _inline_graphic(walk: Walk, element: Element) -> None:
+    walk.object(element, "inline")
+
+
 def _media_element(walk: Walk, element: Element) -> None:
     href = href_of(element)
     if href and is_image(element, href):
@@ -356,6 +360,7 @@ HANDLERS: dict[Any, Handler] = {
     "table": _table,
     "array": _table,
     "graphic": _graphic,
+    "inline-graphic": _inline_graphic,
     "media": _media_element,
     "alternatives": _alternatives,
     "disp-formula": _formula,

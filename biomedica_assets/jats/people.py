@@ -186,6 +186,9 @@ _SPACED_SIGN = re.compile(r"\s+([,;.])")
 
 def affiliation_text(aff: Element) -> str | None:
     """An affiliation in words, without its label, identifiers and e-mail addresses."""
+    whole = next((i for i in aff.iterchildren("institution") if i.get("content-type") == "original"), None)
+    if whole is not None and (text := plain(whole)):
+        return text.strip(" ,;") or None  # SciELO: the line as printed, beside its parts
     parts: list[str] = []
     _affiliation(aff, parts)
     text = collapse("".join(parts))
@@ -200,8 +203,10 @@ def _affiliation(element: Element, parts: list[str]) -> None:
     previous = False
     for child in element:
         if isinstance(child.tag, str) and (child.tag not in _NOT_AFFILIATION_TEXT or _is_word(child)):
-            if previous and parts and not parts[-1].rstrip(" \n").endswith((",", ";", "(")) and parts[-1].strip():
-                parts.append(", ")
+            if previous:
+                last = next((words for part in reversed(parts) if (words := part.rstrip())), ",")
+                if not last.endswith((",", ";", "(", ":", "–", "-")):
+                    parts.append(", ")
             _affiliation(child, parts)
             tail = child.tail or ""
             # Elements side by side without any text between them are set off by commas.

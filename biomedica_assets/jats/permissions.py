@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from biomedica_assets.jats.document import Element, href_of, local_name
-from biomedica_assets.jats.text import plain
+from biomedica_assets.jats.text import Inline, plain
 from biomedica_assets.licences import Licence, licence_from_tag, licence_from_url, licence_from_words
 from biomedica_assets.schemas import Row
 
@@ -31,7 +31,7 @@ def read_permissions(elements: list[Element]) -> Row:
             elif name in ("license", "licence"):
                 _append(urls, href_of(child))
                 _append(tags, child.get("license-type"))
-                _append(words, plain(child))
+                _append(words, _words(child))
             elif name == "license_ref":
                 _append(urls, plain(child))
                 _append(tags, child.get("content-type"))
@@ -40,7 +40,8 @@ def read_permissions(elements: list[Element]) -> Row:
                 _append(urls, plain(child))
         if not copyrights:
             year, holder = (plain(c) if c is not None else None for c in _year_and_holder(element))
-            _append(copyrights, " ".join(["©", *filter(None, (year, holder))]) if year or holder else None)
+            text = " ".join(filter(None, (year, holder)))
+            _append(copyrights, f"© {text}" if text and "©" not in text else text)
     licence, url, reason = _decide(urls, tags, words, copyrights)
     return {
         "copyright": " ".join(copyrights) or None,
@@ -67,7 +68,20 @@ def own_permissions(elements: list[Element]) -> Row:
 
 def plain_permissions(element: Element) -> str | None:
     """All statements of a permissions element, one after the other."""
-    return " ".join(filter(None, (plain(child) for child in element))) or None
+    return " ".join(filter(None, map(_words, element))) or None
+
+
+def _words(element: Element) -> str | None:
+    """The words of a licence or another statement, without the bare URL of ``ali:license_ref``."""
+    if element.tag not in ("license", "licence"):
+        return None if local_name(element) == "license_ref" else plain(element)
+    out = Inline([], flat=True)
+    out.parts.append(element.text or "")
+    for child in element:
+        if local_name(child) != "license_ref":
+            out.add(child)
+        out.parts.append(child.tail or "")
+    return out.finish() or None
 
 
 def _append(found: list[str], value: str | None) -> None:
@@ -112,6 +126,14 @@ _NOTICE_HINTS = (
     "opyright",
     "edrawn",
     "aken from",
+    "btained from",
+    "daptad",
+    "odificad",
+    "omad",
+    "roduzid",
+    "roducid",
+    "uente:",
+    "onte:",
     "icense",
     "redit",
     "ource:",
@@ -121,9 +143,16 @@ _NOTICE = re.compile(
     r"[^.;]{0,60}?\b(?:with (?:the )?(?:kind )?permission|by permission|under (?:a |the )?(?:CC|Creative|licen[cs]e))"
     r"|\b(?:adapted|reproduced|reprinted|modified|redrawn|republished)(?: (?:and \w+|in part|with \w+|figure))? "
     r"(?:from|after)\b"
+    r"|\b(?:taken|obtained|sourced|borrowed) from (?:the )?(?:work of )?(?:refs?\b|references?\b|"
+    r"(?:(?:van|von|der?|den|d[aiou]|l[ae]|el|al) ){0,2}(?-i:[A-Z])[^\W\d_][\w’'-]*"
+    r"(?:,? et al|,? (?:and|&) (?-i:[A-Z])\w+,? [(\[]?\d|,? \(?(?:19|20)\d\d|,? \[\d))"
     r"|\b(?:figure|image|picture|photo(?:graph)?|panel|data|map)s?\b[^.;]{0,30}\b(?:taken|used|obtained|sourced) from\b"
+    r"(?=[^.;]{0,50}(?:https?:|www\.|website|database|repository|archive|viewer|atlas|museum|internet|"
+    r"\b(?:Google|Wiki\w+|NASA|GEO|TCGA|NCBI|Flickr|Shutterstock|BioRender)\b))"
+    r"|\b(?:adaptad|modificad|tomad|reproduzid|reproducid)[oa]s? (?:de|del|do|da|por)\b"
     r"|\b(?:with|by) (?:the )?(?:kind )?permission\b|\bpermission (?:from|of)\b|\bcourtesy of\b|©|\bcopyright\b"
-    r"|\b(?:image|photo(?:graph)?|picture|figure) credits?\b|\bcredits?:|\bphoto(?:graph)? by\b|\bSource:",
+    r"|\b(?:image|photo(?:graph)?|picture|figure) credits?\b|\bcredits?:|\bphoto(?:graph)? by\b"
+    r"|\b(?:Source|Fuente|Fonte):(?!\s*(?:(?:the|our|l?[oa]s) )?(?:own|authors?|autor\w*|elabora\w+|pr[óo]pri\w)\b)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?:\s+(?=[A-Z(\[])|\s*$)")
@@ -155,13 +184,14 @@ def _may_be_notice(text: str) -> bool:
     return False
 
 
+_ABBREVIATION = re.compile(r"\b(?:et al|Fig|Figs|Ref|Refs|Dr|vol|no|e\.g|i\.e|cf|approx|[A-Z])\.$")
+
+
 def _sentences(text: str) -> list[str]:
     sentences: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(text):
-        if not re.search(
-            r"\b(?:et al|Fig|Figs|Ref|Refs|Dr|vol|no|e\.g|i\.e|cf|approx|[A-Z])\.$", text[start : match.start() + 1]
-        ):
+        if not _ABBREVIATION.search(text, max(start, match.start() - 10), match.start() + 1):
             sentences.append(text[start : match.end()].strip())
             start = match.end()
     rest = text[start:].strip()

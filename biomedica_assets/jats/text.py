@@ -398,6 +398,29 @@ _STYLES = {
 _FLAT_STYLED: dict[object, Action] = _FLAT | {tag: _styled(style) for tag, style in _STYLES.items()}
 
 
+_NOTES = frozenset(("fn", "author-notes", "corresp", "aff"))
+
+
+def _title_xref(out: Inline, element: Element) -> None:
+    """A mark that leads to a footnote is no part of a title."""
+    if element.get("ref-type") not in _NOTES:
+        _xref(out, element)
+    else:
+        for graphic in element.iter("inline-graphic"):
+            _inline_graphic(out, graphic)
+
+
+_TITLE: dict[object, Action] = _FLAT | {"xref": _title_xref}
+
+
+def title_text(element: Element, objects: list[tuple[str, str]]) -> str | None:
+    """Plain text of an article's title, without footnote marks; null when it has none."""
+    out = Inline(objects, flat=True)
+    out.actions = _TITLE
+    out.render(element)
+    return out.finish() or None
+
+
 def plain(element: Element, objects: list[tuple[str, str]] | None = None) -> str | None:
     """Plain text of an element such as a title or a label; null when it has none."""
     if not len(element):

@@ -75,6 +75,8 @@ class Walk:
         self.container: str | None = None
         self.graphical = False
         self._used_ids: set[str] = set()
+        self._ids: set[str] | None = None  # every id of the article, once one is looked for
+        self._positions: dict[Element, dict[Element, int]] = {}
 
     # -- walking --
 
@@ -168,10 +170,10 @@ class Walk:
 
     def new_figure_id(self, element: Element, xml_id: str | None) -> str:
         """figure_id by the XML id; by element path where there is none or an earlier figure has it already."""
-        name = escape_id(xml_id) if xml_id else element_path(element, self.article)
+        name = escape_id(xml_id) if xml_id else element_path(element, self.article, self._positions)
         if name in self._used_ids:
             self.problems.append(("DuplicateId", f"id {xml_id!r} is on more than one figure", xml_id))
-            name = element_path(element, self.article)
+            name = element_path(element, self.article, self._positions)
         self._used_ids.add(name)
         return f"{self.article_id}/{name}"
 
@@ -180,7 +182,9 @@ class Walk:
         for rid in rids:
             if f'"{rid}"'.encode() in self.references:
                 continue
-            if not self.article.xpath("boolean(.//*[@id=$rid])", rid=rid):
+            if self._ids is None:
+                self._ids = set(self.article.xpath(".//@id"))
+            if rid not in self._ids:
                 self.problems.append(("DanglingReference", f"a figure link points at {rid!r}, which is nowhere", rid))
 
     def object(self, element: Element, object_class: str) -> None:

@@ -68,13 +68,6 @@ def _key(name: str) -> str:
 # Known to be wrong at the moment, by words in the test's id.
 OPEN = (
     "test_line_breaks_of_pretty_printed_files_are_no_spaces",
-    "test_figure[PMC4949662",
-    "test_columns[PMC4587315",
-    "test_columns[PMC5546162",
-    "test_columns[PMC9024322",
-    "test_abstract_parts",
-    "test_licence_words_without_the_url_before_them",
-    "test_graphics_are_counted_and_every_named_file_is_in_some_table",
 )
 
 

@@ -231,6 +231,30 @@ def test_file_that_no_strict_parser_reads() -> None:
     assert all("&" not in (c["text"] or "") for c in article.captions)
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '<fig id="F1"><label>Figure {0}</label></fig>',  # one id for all
+        "<fig><label>Figure {0}</label></fig>",  # no id at all
+        '<sec><fig id="F{0}"/><p>As in Figure {0} (<xref ref-type="fig" rid="F{0}">Fig. {0}</xref>) of</p></sec>',
+        '<xref ref-type="fig" rid="F{0}">Figure {0}</xref>, Figure {0}, ',  # pointing nowhere
+        '(Figure 1; <xref ref-type="fig" rid="F1">Fig. 1</xref>; Fig. 1<xref ref-type="fig" rid="F1"/>), ',
+    ],
+)
+def test_time_grows_with_length(piece: str) -> None:
+    def seconds(n: int) -> float:
+        many = "".join(piece.format(i) for i in range(n))
+        body = (
+            many if piece.startswith(("<fig", "<sec")) else f'<p>{many}</p><fig id="F1"><label>Figure 1</label></fig>'
+        )
+        start = time.process_time()
+        parse(body)
+        return time.process_time() - start
+
+    seconds(50)
+    assert seconds(8000) < 16 * max(seconds(1000), 0.01)  # eight times the length; 64 times the time, were it quadratic
+
+
 def test_counts_of_one_article_are_consistent() -> None:
     article = parse("<p>One.</p><p>Two.</p>")
     assert article.article["n_paragraphs"] == len(article.paragraphs) == 2

@@ -247,6 +247,41 @@ def test_ordinary_captions_have_no_third_party_notice() -> None:
     assert article.figures[0]["third_party_notice"] is None
 
 
+@pytest.mark.parametrize(
+    ("words", "is_notice"),
+    [
+        ("Stained (taken from Tosi et al., 2009).", True),
+        ("Taken from He et al. (2013).", True),
+        ("Pictures A–D taken from Van Rensburg et al. (2006).", True),
+        ("Boundaries are taken from ref. 15.", True),
+        ("Adaptado de Perkovic e Rodgers.18", True),
+        ("Source: WHO.", True),
+        ("Image analysis taken from the marked cross symbol spots", False),
+        ("Images taken from 50, 20 and 5 nm with SAED", False),
+        ("Images obtained from WT mice", False),
+        ("Source: the authors", False),
+        ("Fuente: los autores.", False),
+    ],
+)
+def test_third_party_notice(words: str, is_notice: bool) -> None:
+    notice = parse(f'<fig id="F1"><caption><p>{words}</p></caption></fig>').figures[0]["third_party_notice"]
+    assert notice == (words if is_notice else None)
+
+
+def test_legend_in_an_attrib_is_caption() -> None:
+    article = parse(
+        '<fig id="F1"><caption><p>Network.</p></caption><graphic xlink:href="g"/>'
+        "<attrib><bold>Notes:</bold> (A) All. (B) Part.</attrib><attrib>Courtesy of X.</attrib></fig>"
+        '<fig id="F2"><graphic xlink:href="h"/><attrib>Abbreviations: PPI, protein–protein.</attrib></fig>'
+    )
+    assert [c["text"] for c in article.captions] == [
+        "Network. Notes: (A) All. (B) Part.",
+        "Abbreviations: PPI, protein–protein.",
+    ]
+    assert article.captions[0]["paragraphs"] == ["Network.", "Notes: (A) All. (B) Part."]
+    assert [f["attribution"] for f in article.figures] == ["Courtesy of X.", None]
+
+
 def test_section_of_a_figure() -> None:
     article = parse(f"<sec><title>Methods</title><sec><title>The <italic>gel</italic></title>{FIG}</sec></sec>")
     assert article.figures[0]["section_path"] == ["Methods", "The gel"]

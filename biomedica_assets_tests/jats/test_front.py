@@ -23,9 +23,60 @@ def test_titles_with_markup_keep_their_order() -> None:
         "</article-title><subtitle>A study</subtitle><trans-title-group xml:lang='pt'><trans-title>Papel</trans-title>"
         "</trans-title-group><alt-title>Short</alt-title></title-group>"
     )
-    assert article["title"] == "Role of p53 in CO2 uptake*"
+    assert article["title"] == "Role of p53 in CO2 uptake"  # without its footnote mark
     assert article["subtitle"] == "A study"
     assert article["translated_titles"] == [{"language": "pt", "title": "Papel"}]
+
+
+def test_footnote_marks_are_no_part_of_a_title() -> None:
+    mark = "<xref ref-type='fn' rid='n'><sup><inline-graphic xlink:href='box.jpg'/></sup></xref>"
+    meta = f"<title-group><article-title>Phospholipase A<sub>2</sub>{mark}<sup><xref ref-type='fn' rid='m'>☆</xref></sup></article-title></title-group>"
+    article = parse(meta=meta)
+    assert article.article["title"] == "Phospholipase A2"
+    assert [o["file_name"] for o in article.objects] == ["box.jpg"]
+
+
+def test_abstract_without_doi_lines_and_doubled_signs() -> None:
+    article = row(
+        "<abstract><sec><title>Background:</title><p>One.</p></sec><sec><title>Why?</title><p>Two.</p></sec>"
+        "<p>DOI: http://dx.doi.org/10.7554/eLife.01085.001</p></abstract>"
+    )
+    assert article["abstract"] == "Background: One.\n\nWhy? Two."
+    assert len(article["abstract_parts"]) == 2
+
+
+def test_affiliations_in_parts() -> None:
+    article = row(
+        "<contrib-group><contrib contrib-type='author'><name><surname>A</surname></name><xref ref-type='aff' rid='a'/>"
+        "<xref ref-type='aff' rid='b'/></contrib></contrib-group>"
+        "<aff id='a'><label>1</label><institution>Children's Hospital</institution><addr-line>Columbus, Ohio</addr-line></aff>"
+        "<aff id='b'><institution content-type='orgname'>Fundação X</institution>\n<country>Brasil</country>\n"
+        "<institution content-type='original'> Fundação X. Salvador, BA, Brasil</institution></aff>"
+    )
+    assert article["authors"][0]["affiliations"] == [
+        "Children's Hospital, Columbus, Ohio",
+        "Fundação X. Salvador, BA, Brasil",
+    ]
+
+
+def test_citation_has_the_year_of_its_volume() -> None:
+    article = row(
+        "<pub-date pub-type='epub'><day>12</day><month>12</month><year>2016</year></pub-date>"
+        "<pub-date pub-type='collection'><year>2017</year></pub-date><volume>8</volume><issue>4</issue><fpage>5</fpage>",
+        "<journal-id journal-id-type='nlm-ta'>Oncotarget</journal-id>",
+    )
+    assert article["publication_date"] == "2016-12-12"
+    assert article["citation"] == "Oncotarget. 2017;8(4):5."
+
+
+def test_licence_words_without_the_bare_url() -> None:
+    url = "https://creativecommons.org/licenses/by/4.0/"
+    article = row(
+        f"<permissions><copyright-holder>Copyright © 2015 Wiley</copyright-holder><license><ali:license_ref>{url}</ali:license_ref>"
+        "<license-p>Free for all.</license-p></license></permissions>"
+    )
+    assert (article["licence_text"], article["licence_url"]) == ("Free for all.", url)
+    assert article["copyright"] == "Copyright © 2015 Wiley"
 
 
 def test_structured_abstracts() -> None:
@@ -125,6 +176,9 @@ def test_affiliation_that_nobody_links_to_is_everybodys() -> None:
         ("<d iso-8601-date='2019-02-03'><year>2019</year></d>", ("2019-02-03", "day")),
         ("<d><string-date>2018-05</string-date></d>", ("2018-05", "month")),
         ("<d><month>13</month><year>2020</year></d>", ("2020", None)),
+        ("<d><day>31</day><month>2</month><year>2020</year></d>", ("2020-02", "month")),
+        ("<d><day>29</day><month>2</month><year>2020</year></d>", ("2020-02-29", "day")),
+        ("<d><year>99999</year></d>", (None, None)),
         ("<d><year>in press</year></d>", (None, None)),
         ("<d/>", (None, None)),
     ],
