@@ -12,8 +12,11 @@ import dagster as dg
 from biomedica_assets import schemas
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.reconcile import reconcile_instance
+from biomedica_assets.dataset.export_upkeep import rebuild_all
+from biomedica_assets.dataset.recipes import load_recipes
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.store.compaction import compact
+from biomedica_assets.store.files import Files
 from biomedica_assets.store.garbage import collect_garbage
 
 file_list_job = dg.define_asset_job(
@@ -92,6 +95,22 @@ def compaction() -> None:
     compaction_op()
 
 
+@dg.op(pool="dataset")
+def refresh_exports_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> None:
+    """Rebuild the shards of exports that hold something withdrawn since."""
+    workspace = biomedica.open()
+    files, settings = workspace.files, workspace.settings
+    target = Files(settings.exports) if settings.exports else files
+    touched = {name: rebuild_all(files, target, name) for name in load_recipes(settings.recipe_folder)}
+    context.add_output_metadata({"touched": dg.MetadataValue.json({k: v for k, v in touched.items() if v})})
+
+
+@dg.job
+def refresh_exports() -> None:
+    """Take what was withdrawn out of exports that stand already. Daily."""
+    refresh_exports_op()
+
+
 @dg.op(pool="upkeep")
 def prune_runs_op(context: dg.OpExecutionContext, biomedica: BiomedicaResource) -> None:
     """Delete finished runs, with their events, that are older than BIOMEDICA_KEEP_RUNS_DAYS.
@@ -157,6 +176,7 @@ JOBS: list[Any] = [
     reconcile,
     garbage_collection,
     compaction,
+    refresh_exports,
     prune_runs,
     digest,
 ]

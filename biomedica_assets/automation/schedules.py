@@ -57,6 +57,7 @@ def build_schedules(settings: Settings) -> list[Any]:
         dg.build_schedule_from_partitioned_job(
             jobs.metadata_refresh_job, name="daily_metadata_refresh", hour_of_day=10, default_status=stopped
         ),
+        _upkeep("daily_export_refresh", jobs.refresh_exports, "0 6 * * *"),
         _upkeep("nightly_digest", jobs.digest, "30 5 * * *"),
         _upkeep("weekly_garbage_collection", jobs.garbage_collection, "0 4 * * 0"),
         _upkeep("weekly_pruning", jobs.prune_runs, "30 4 * * 0"),
