@@ -13,7 +13,6 @@ from biomedica_assets import schemas
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.dataset.export_upkeep import rebuild_all
-from biomedica_assets.dataset.recipes import load_recipes
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.store.compaction import compact
 from biomedica_assets.store.files import Files
@@ -101,8 +100,7 @@ def refresh_exports_op(context: dg.OpExecutionContext, biomedica: BiomedicaResou
     workspace = biomedica.open()
     files, settings = workspace.files, workspace.settings
     target = Files(settings.exports) if settings.exports else files
-    touched = {name: rebuild_all(files, target, name) for name in load_recipes(settings.recipe_folder)}
-    context.add_output_metadata({"touched": dg.MetadataValue.json({k: v for k, v in touched.items() if v})})
+    context.add_output_metadata({"touched": dg.MetadataValue.json(rebuild_all(files, target))})
 
 
 @dg.job
