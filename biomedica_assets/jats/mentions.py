@@ -111,12 +111,7 @@ def _linked(walk: Walk, block: Block, mentions: list[Mention], citations: list[R
     last: Mention | None = None
     for position, link in enumerate(links, 1):
         start, end, rid, ref_type = link
-        if rid in figure_ids:
-            known = [rid]
-        elif " " in rid:
-            known = [one for one in rid.split() if one in figure_ids]
-        else:
-            known = []
+        known = [one for one in rid.split() if one in figure_ids] if rid not in figure_ids else [rid]
         if not known:
             if ref_type == "bibr":
                 citations.append({"start": start, "end": end, "rids": rid.split()})

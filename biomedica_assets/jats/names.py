@@ -79,6 +79,9 @@ class NameFinder:
     def find(self, block: Block, places: list[int], linked: list[Mention]) -> list[Mention]:
         """Mentions of kind "text" at some places of a block, outside its links."""
         text, pattern = block.text, self._patterns[block.scope]
+        worded = {start for start, end, _, _ in block.links if start < end}
+        if worded.issuperset(places):
+            return []  # as nearly always: every name is the words of a link
         links = _Links(block, linked)
         found: list[Mention] = []
         for place in places:
