@@ -61,14 +61,14 @@ class Table:
     """The rows of one benchmark, under its heading; printed as they come."""
 
     title: str
-    rows: list[Row] = field(default_factory=list)
+    header: tuple[str, ...] = ("what", "cost", "floor", "ratio", "bound", "held", "notes")
+    rows: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        self.rows.append(row)
+        self.rows.append(row.cells())
 
     def markdown(self) -> str:
-        header = ("what", "cost", "floor", "ratio", "bound", "held", "notes")
-        lines = [header, ("---",) * len(header), *(row.cells() for row in self.rows)]
+        lines = [self.header, ("---",) * len(self.header), *self.rows]
         return f"### {self.title}\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
