@@ -45,7 +45,14 @@ def commit(files: Files, tmp: Path, chunk: str, versions: list[dict], images: in
         rows["captions"].append({**figure, "text": f"caption in {chunk}"})
         for n in range(1, images + 1):
             rows["images"].append(
-                {**figure, "image_id": f"{article_id}/f1/{n}", "ordinal": n, "href": f"{n}.jpg", "shard": "s", "offset": 0}
+                {
+                    **figure,
+                    "image_id": f"{article_id}/f1/{n}",
+                    "ordinal": n,
+                    "href": f"{n}.jpg",
+                    "shard": "s",
+                    "offset": 0,
+                }
             )
     tables = {}
     for name, table in schemas.CHUNK_TABLES.items():
@@ -105,7 +112,9 @@ def test_published_beats_manuscript_and_then_the_higher_number(files, tmp_path):
 
 def test_a_removal_counts_before_its_chunk_and_frees_the_older_version(files, tmp_path):
     write_list(files, "2026-01-01", [])
-    commit(files, tmp_path, "2026-01-01-00000", [version(1, 1, "collected", manuscript=True), version(1, 2, "collected")])
+    commit(
+        files, tmp_path, "2026-01-01-00000", [version(1, 1, "collected", manuscript=True), version(1, 2, "collected")]
+    )
     build_generation(files)
     assert current(files) == ["PMC1.2"]
     write_list(files, "2026-01-02", ["PMC1.2"])
@@ -118,7 +127,9 @@ def test_a_removal_counts_before_its_chunk_and_frees_the_older_version(files, tm
 
 def test_a_retracted_published_version_takes_the_whole_pmcid_out(files, tmp_path):
     write_list(files, "2026-01-01", [])
-    commit(files, tmp_path, "2026-01-01-00000", [version(1, 1, "collected", manuscript=True), version(1, 2, "collected")])
+    commit(
+        files, tmp_path, "2026-01-01-00000", [version(1, 1, "collected", manuscript=True), version(1, 2, "collected")]
+    )
     build_generation(files)
     commit(files, tmp_path, "2026-01-02-00000", [version(1, 2, "retracted")])
     build_generation(files)
