@@ -104,7 +104,22 @@ def tag(element: Any) -> str:
 
 def typed(element: Any, until: Any = None) -> str:
     """The text a reader would type, formulas as one sign; up to the element ``until`` if given."""
-    return " ".join("".join(_pieces(element, until)).split())
+    text = "".join(_pieces(element, until))
+    if "\n" in text:
+        for pattern, better in _FORMATTED:
+            text = re.sub(pattern, better, text)
+    return " ".join(text.translate({1: None, 2: None}).split())
+
+
+# Line breaks of a formatter, which nobody types: in brackets, before punctuation, around scripts (\x01 ... \x02).
+_BREAK = r"(?<![ \t\r\n])[ \t\r]*\n[ \t\r\n]*"
+_FORMATTED = (
+    (rf"([(\[][\x01\x02]*){_BREAK}", r"\1"),
+    (rf"{_BREAK}(?=[\x01\x02]*(?:[,;:)\]]|\.(?![\d.])))", ""),
+    (rf"\x01{_BREAK}", "\x01"),
+    (rf"{_BREAK}\x02(?![^\W_])", "\x02"),
+    (rf"{_BREAK}(?=\x01[^\x01\x02]*\x02(?![^\W_]))", ""),
+)
 
 
 def _is_doi(element: Any) -> bool:
@@ -127,11 +142,12 @@ def _pieces(element: Any, until: Any) -> list[str]:
             sign = FORMULA if "".join(node.itertext()).strip() else ""
             pieces.append(f" {sign} " if name == "disp-formula" else sign)
         elif name and not (node is not element and (name in _DROPPED or _is_doi(node))):
-            pieces.append(" " * (name in _BLOCKS) + (node.text or ""))
+            script = name in ("sup", "sub")
+            pieces.append("\u2029" * (name in _BLOCKS) + "\x01" * script + (node.text or ""))
             for child in node:
                 visit(child)
                 pieces.append(child.tail or "")
-            pieces.append(" " * (name in _BLOCKS))
+            pieces.append("\u2029" * (name in _BLOCKS) + "\x02" * script)
 
     with contextlib.suppress(_StopHere):
         visit(element)

@@ -41,6 +41,9 @@ def add_caption(
         out.parts.append(BLOCK_BREAK)
         out.add(legend)
         out.parts.append(BLOCK_BREAK)
+    raw = "".join(out.parts)
+    if "\n" in raw:
+        out.join_broken(raw)
     title, paragraphs = out.blocks(0, title_end), out.blocks(title_end)
     text = out.finish(" ".join([*title, *paragraphs])) or None
     if text or group_text:

@@ -11,6 +11,7 @@ points of the final text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import accumulate
 
@@ -88,7 +89,10 @@ class Inline:
         """
         parts = self.parts
         if text is None:
-            text = collapse("".join(parts))
+            text = "".join(parts)
+            if "\n" in text and self.join_broken(text):
+                text = "".join(parts)
+            text = collapse(text)
         self.text = text
         if self.links or self.spans or self.formulas:
             starts = [0, *accumulate(map(len, parts))]
@@ -103,6 +107,27 @@ class Inline:
                 self.formulas = [(*_place(text, starts[a], starts[b]), tex) for a, b, tex in self.formulas]
         return text
 
+    def join_broken(self, raw: str) -> bool:
+        """Take out line breaks that only a formatter puts: "(\\n<italic>n</italic>\\n= 13)", "</sup>\\n, and".
+
+        Nobody types white space inside brackets or before punctuation, so that this touches no other text.
+        ``raw``: the parts, joined. True when something was taken out.
+        """
+        breaks = [match.span() for match in _BROKEN.finditer(raw)]
+        if breaks:
+            parts, start, position = self.parts, 0, 0
+            for i, part in enumerate(parts):
+                end = start + len(part)
+                while position < len(breaks) and breaks[position][0] < end:
+                    first, last = max(breaks[position][0], start) - end, min(breaks[position][1], end) - end
+                    # Offsets from the end stay right when something before them is taken out.
+                    parts[i] = parts[i][:first] + (parts[i][last:] if last else "")
+                    if breaks[position][1] > end:
+                        break
+                    position += 1
+                start = end
+        return bool(breaks)
+
     def blocks(self, first: int = 0, last: int | None = None) -> list[str]:
         """The texts of the blocks between two part positions, empty ones left out."""
         pieces = "".join(self.parts[first:last]).split(BLOCK_BREAK)
@@ -115,6 +140,9 @@ class Inline:
     def reset(self, mark: tuple[int, int, int, int]) -> None:
         """Forget what was added since the mark (nested blocks and objects stay known)."""
         del self.parts[mark[0] :], self.links[mark[1] :], self.spans[mark[2] :], self.formulas[mark[3] :]
+
+
+_BROKEN = re.compile(r"(?<=[(\[])[ \t\r]*\n[ \t\r\n]*|(?<![ \t\r\n])[ \t\r]*\n[ \t\r\n]*(?=[,;:)\]]|\.(?![\d.]))")
 
 
 def collapse(raw: str) -> str:
@@ -304,6 +332,44 @@ def _alternatives(out: Inline, element: Element) -> None:
             done = len(out.parts) > before
 
 
+def _script(out: Inline, element: Element) -> None:
+    """A sub- or superscript: a line break before it, or at its edges, is a formatter's.
+
+    Unless letters follow it at once: "with\\n<sup>3</sup>H-thymidine".
+    """
+    parts = out.parts
+    start = len(parts)
+    if len(element):
+        out.render(element)
+    elif element.text:
+        parts.append(element.text)
+    letters_follow = (element.tail or "")[:1].isalnum()
+    if start and not letters_follow and parts[start - 1][-1:].isspace():
+        before = parts[start - 1]
+        words = before.rstrip(" \t\r\n")
+        if "\n" in before[len(words) :]:
+            parts[start - 1] = words
+    if start < len(parts):
+        if "\n" in parts[start]:
+            parts[start] = _stripped(parts[start], parts[start].lstrip(" \t\r\n"))
+        if "\n" in parts[-1] and not letters_follow:
+            parts[-1] = _stripped(parts[-1], parts[-1].rstrip(" \t\r\n"))
+
+
+def _stripped(part: str, stripped: str) -> str:
+    """A part without its edge, if a line break was in that."""
+    return stripped if part.count("\n") > stripped.count("\n") else part
+
+
+def _styled_script(style: str) -> Action:
+    def action(out: Inline, element: Element) -> None:
+        start = len(out.parts)
+        _script(out, element)
+        out.spans.append((start, len(out.parts), style))
+
+    return action
+
+
 def _styled(style: str) -> Action:
     def action(out: Inline, element: Element) -> None:
         start = len(out.parts)
@@ -321,6 +387,8 @@ _COMMON: dict[object, Action] = {
     etree.Comment: _skip,
     etree.ProcessingInstruction: _skip,
     "xref": _xref,
+    "sup": _script,
+    "sub": _script,
     "break": _space,
     "hr": _space,
     "index-term": _skip,
@@ -395,7 +463,9 @@ _STYLES = {
     "roman": "roman",
     "sans-serif": "sans-serif",
 }
-_FLAT_STYLED: dict[object, Action] = _FLAT | {tag: _styled(style) for tag, style in _STYLES.items()}
+_FLAT_STYLED: dict[object, Action] = _FLAT | {
+    tag: _styled_script(style) if style in ("sup", "sub") else _styled(style) for tag, style in _STYLES.items()
+}
 
 
 _NOTES = frozenset(("fn", "author-notes", "corresp", "aff"))

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
 
 from biomedica_assets.jats import Article, parse_article
 from biomedica_assets.jats.math import tex_source, tex_text
@@ -244,3 +247,47 @@ def test_pmc5050015_has_no_source_data_in_the_caption() -> None:
 def test_pmc3631234_keeps_words_in_nested_markup() -> None:
     article = parse_article(corpus_file("articles/PMC3631234/PMC3631234.xml"))
     assert (of(article, "pone-0062199-g003") or "").endswith("yw (A), yw>UAS-TTX (B), yw>UAS-Shi (C).")
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        ("lines (\n<italic>n</italic>\n= 13)\n, and", "lines (n = 13), and"),
+        ("of <italic>Yy1</italic>\n<sup>\n<italic>LoxP/LoxP</italic>\n</sup>) and", "of Yy1LoxP/LoxP) and"),
+        ("(Beta/SE)\n<sup>2</sup>\n, represents", "(Beta/SE)2, represents"),
+        ("seen ( \n<bold>A</bold>\n )\n. Next", "seen (A). Next"),
+        ("k\n<sub>\n  cat\n</sub>\nwas", "kcat was"),
+        # written so
+        ("words\non two\nlines <italic>and</italic>\nthree", "words on two lines and three"),
+        ("with\n<sup>3</sup>H-thymidine", "with 3H-thymidine"),
+        ("note <sup>2</sup> , then ( <bold>A</bold> )", "note 2 , then ( A )"),
+        ("P <\n.05, and\n... so", "P < .05, and ... so"),
+        ("cites<sup>6\n</sup>The", "cites6 The"),
+    ],
+)
+def test_line_breaks_of_a_formatter(words: str, typed: str) -> None:
+    words = words.replace("P <", "P &lt;")
+    article = parse(
+        f'<fig id="F1"><caption><title>T\n</title>\n<p>{words}</p>\n</caption></fig><p>{words}</p><p>{words} (see\n<xref rid="F1">1</xref>\n).</p>'
+    )
+    assert article.captions[0]["text"] == f"T {typed}"
+    assert [p["text"] for p in article.paragraphs] == [typed, f"{typed} (see 1)."]
+    assert article.mentions[0]["text"] == "1"
+    for caption in article.captions:
+        for span in caption["rich"]:
+            assert "<" not in caption["text"][span["start"] : span["end"]].strip("<")
+            assert caption["text"][span["start"] : span["end"]].strip() == caption["text"][span["start"] : span["end"]]
+
+
+@given(st.lists(st.sampled_from(["(", "\n", " ", ")", "a", ",", ".", "<sup>", "<b>", "\n ", "1"]), max_size=14))
+@settings(max_examples=300, deadline=None)
+def test_only_white_space_goes(pieces: list[str]) -> None:
+    closing = {"<sup>": "<sup>x</sup>", "<b>": "<italic>\ny</italic>"}
+    words = "".join(closing.get(piece, piece) for piece in pieces)
+    article = parse(f'<fig id="F1"><caption><p>q{words}</p></caption></fig><p>q{words}</p>')
+    bare = "".join(etree.fromstring(f"<p>q{words}</p>").itertext())
+    for text in (article.captions[0]["text"], article.paragraphs[0]["text"]):
+        assert "".join(text.split()) == "".join(bare.split())
+        assert text == " ".join(text.split())
+    marked = sorted(article.captions[0]["text"][s["start"] : s["end"]] for s in article.captions[0]["rich"])
+    assert marked == sorted("x" if piece == "<sup>" else "y" for piece in pieces if piece in closing)

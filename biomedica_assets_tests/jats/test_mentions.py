@@ -222,7 +222,7 @@ def test_two_figures_of_one_paragraph_are_two_mentions() -> None:
 
 def test_whitespace_around_links() -> None:
     article = parse(f"<p>\n  Shown\n in ({x('F1', chr(10) + '  Fig.' + chr(160) + '1A ')}\n), too.\n</p>" + figures(1))
-    assert article.paragraphs[0]["text"] == "Shown in ( Fig. 1A ), too."
+    assert article.paragraphs[0]["text"] == "Shown in (Fig. 1A), too."
     assert links(article) == [("F1", "Fig. 1A", ["A"])]
 
 
