@@ -23,7 +23,7 @@ def test_a_row_with_an_unknown_column_is_refused():
 
 
 def test_a_required_column_must_not_be_null():
-    with pytest.raises(pa.ArrowInvalid, match="current.article_id is required"):
+    with pytest.raises(pa.ArrowInvalid, match=r"current\.article_id is required"):
         schemas.rows_to_table(schemas.CURRENT, [{"chunk": "c", "pmcid": 1, "version": 1, "is_manuscript": False}])
 
 

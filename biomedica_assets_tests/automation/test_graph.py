@@ -239,7 +239,9 @@ def test_reconcile_shows_a_new_instance_what_the_store_holds(world):
         assert again == {"partitions_registered": 0, "materializations_reported": 0}
 
 
-@pytest.mark.parametrize("job", ["reconcile", "garbage_collection", "compaction", "refresh_exports", "prune_runs", "digest"])
+@pytest.mark.parametrize(
+    "job", ["reconcile", "garbage_collection", "compaction", "refresh_exports", "prune_runs", "digest"]
+)
 def test_upkeep_jobs_run(world, job):
     world.run("file_list")
     result = world.definitions.resolve_job_def(job).execute_in_process(instance=world.instance, run_config=QUIET)

@@ -66,8 +66,7 @@ def _key(name: str) -> str:
 
 
 # Known to be wrong at the moment, by words in the test's id.
-OPEN = (
-)
+OPEN = ()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
