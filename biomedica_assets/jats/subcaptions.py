@@ -28,6 +28,7 @@ _LEADING = re.compile(rf"(?:(?<=^)|(?<=[.;:!?)]\s))(?:[Pp]anels?\s+)?({_GROUP})(
 _FIRST = re.compile(r"(?:^|[.;:!?)]\s)(?:[Pp]anels?\s+)?[Aa](?:[,:.)]|\s?[–—-])")
 _BOLD = re.compile(rf"({_GROUP})[,:.)]?")
 _CLOSES = re.compile(r"\s*(?:[,.;)\]]|(?:and|or)\b|$)")
+_STARTS = re.compile(r"(?:^|[.!?]\s)$")
 _OPENS_BEFORE = re.compile(r"(?:^|[.;:,!?)\]—–-]|\b(?:and|or|while|whereas)|&)\s*$")
 
 
@@ -45,7 +46,7 @@ def sub_captions(text: str, spans: list[Span], items: list[Marker]) -> list[Row]
         ]
     for find in (_bold_markers, _bracketed, _leading):
         markers = find(text, spans)
-        if len(markers) > 1:
+        if len(markers) > 1 or (markers and len(markers[0][2]) > 1 and _STARTS.search(text, 0, markers[0][0])):
             rows = _pieces(text, _best(markers))
             if rows:
                 return rows
@@ -183,6 +184,9 @@ def _ordered(markers: list[Marker]) -> list[Marker]:
     return chosen
 
 
+_JOINT = re.compile(r"[\s,;]+(?:and|or|&)$")
+
+
 def _pieces(text: str, markers: list[Marker]) -> list[Row]:
     """Text from behind each marker to the next one; nothing at all when a piece is empty."""
     rows: list[Row] = []
@@ -193,6 +197,8 @@ def _pieces(text: str, markers: list[Marker]) -> list[Row]:
             start += 1
         while stop > start and text[stop - 1] in " ;,(":
             stop -= 1
+        if i + 1 < len(markers) and (joint := _JOINT.search(text, max(start, stop - 8), stop)):
+            stop = joint.start()
         if stop - start < 2:
             return []
         rows.extend({"panel": panel, "text": text[start:stop], "start": start, "end": stop} for panel in panels)

@@ -291,3 +291,12 @@ def test_only_white_space_goes(pieces: list[str]) -> None:
         assert text == " ".join(text.split())
     marked = sorted(article.captions[0]["text"][s["start"] : s["end"]] for s in article.captions[0]["rich"])
     assert marked == sorted("x" if piece == "<sup>" else "y" for piece in pieces if piece in closing)
+
+
+def test_sub_captions_of_one_group_and_without_joining_words() -> None:
+    repeated = caption("<p>Binding. (A and B) Filtration of Gic1 with GppNHp (A) and GDP (B), respectively.</p>")
+    words = "Filtration of Gic1 with GppNHp (A) and GDP (B), respectively."
+    assert [(s["panel"], s["text"]) for s in repeated["sub_captions"]] == [("A", words), ("B", words)]
+    assert caption("<p>Differences between groups (A–C) of cells.</p>")["sub_captions"] == []
+    joined = caption("<p>(A) Grain length, and (B) grain width.</p>")
+    assert [(s["panel"], s["text"]) for s in joined["sub_captions"]] == [("A", "Grain length"), ("B", "grain width.")]
