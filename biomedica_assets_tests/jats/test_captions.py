@@ -196,7 +196,7 @@ def panels(inner: str) -> list[tuple[str, str]]:
         ("<p>A, First one; B, second one.</p>", [("A", "First one"), ("B", "second one.")]),
         ("<p>Maps. A: North. B: South.</p>", [("A", "North."), ("B", "South.")]),
         ("<p>(a–c) Three views. (d) Fourth.</p>", [("A", "Three views."), ("B", "Three views."), ("C", "Three views."), ("D", "Fourth.")]),
-        ("<p>Shown are (A) kinesin and (B) dynein.</p>", [("A", "kinesin and"), ("B", "dynein.")]),
+        ("<p>Shown are (A) kinesin and (B) dynein.</p>", [("A", "kinesin"), ("B", "dynein.")]),
         ("<p><list list-type='alpha-upper'><list-item><p>First.</p></list-item><list-item><p>Second.</p></list-item></list></p>",
          [("A", "First."), ("B", "Second.")]),
         ("<p><list><list-item><label>A, B</label><p>First.</p></list-item><list-item><label>C</label><p>Last.</p></list-item></list></p>",
