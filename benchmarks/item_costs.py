@@ -23,6 +23,7 @@ from benchmarks.synthetic import ROWS, make_store
 
 MODULE = "benchmarks.item_costs"
 PUBMED_REPEATS = 3
+NEAR_PASSES = 4
 
 
 def chunk(store: str, size: str, key: str) -> dict[str, Any]:
@@ -127,8 +128,37 @@ def pubmed() -> dict[str, float]:
         return {"records": records, "cpu": spent, "reply": size, "table": Path(written.path).stat().st_size}
 
 
+def near(rows: str) -> dict[str, float]:
+    """CPU seconds of a few passes of the search among so many even hashes, and how many passes a search has."""
+    from collections import Counter
+    from itertools import combinations, islice
+    from math import comb
+
+    import numpy as np
+
+    from biomedica_assets.dataset.duplicates import DISTANCE
+    from biomedica_assets.dataset.near import WINDOW, _agreeing, _bands, _Layout, _spread
+
+    hashes = np.unique(np.random.default_rng(1).integers(0, 2**64, int(rows), dtype=np.uint64))
+    bands, kept = _bands(len(hashes), DISTANCE)
+    stats: Counter[str] = Counter()
+    started, spread = time.process_time(), _spread(hashes)
+    for chosen in islice(combinations(range(bands), kept), NEAR_PASSES):
+        layout = _Layout(bands, chosen)
+        values = layout.apply(spread)
+        values.sort()
+        stats["pairs"] += sum(len(left) for left, _ in _agreeing(values, layout, DISTANCE, WINDOW, stats))
+    return {
+        "rows": len(hashes),
+        "pass_cpu": (time.process_time() - started) / NEAR_PASSES,
+        "passes": comb(bands, kept),
+        "compared": stats["compared"] / NEAR_PASSES,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
 STEPS: dict[str, Callable[..., Any]] = {
-    f.__name__: f for f in (make, list_chunks, make_store, chunk, dataset, wide, pubmed)
+    f.__name__: f for f in (make, list_chunks, make_store, chunk, dataset, wide, pubmed, near)
 }
 
 
@@ -164,6 +194,8 @@ def benchmark(quick: bool) -> Iterator[Table]:
         chunks = 50 if quick else 500
         step("make_store", folder, chunks)
         table.add(Row(f"{chunks} chunks of {ROWS}", json.dumps(step("wide", folder))))
+    rows = 1_000_000 if quick else 2_000_000
+    table.add(Row(f"near duplicates, passes over {rows:,} hashes", json.dumps(step("near", rows))))
     if SHARED.exists():
         table.add(Row("PubMed", json.dumps(step("pubmed"))))
     yield table
