@@ -194,7 +194,7 @@ def benchmark(quick: bool) -> Iterator[Table]:
         chunks = 50 if quick else 500
         step("make_store", folder, chunks)
         table.add(Row(f"{chunks} chunks of {ROWS}", json.dumps(step("wide", folder))))
-    rows = 1_000_000 if quick else 2_000_000
+    rows = 1_000_000 if quick else 8_000_000
     table.add(Row(f"near duplicates, passes over {rows:,} hashes", json.dumps(step("near", rows))))
     if SHARED.exists():
         table.add(Row("PubMed", json.dumps(step("pubmed"))))
