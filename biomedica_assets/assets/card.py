@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from biomedica_assets.assets.dataset import GROUP, REFRESH
+from biomedica_assets.assets.dataset import FRESH, GROUP, REFRESH
 from biomedica_assets.assets.previews import markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.dataset.card import publish_card
@@ -51,7 +51,7 @@ def statistics(biomedica: BiomedicaResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={**_where(files, documents, "statistics.json"), **totals})
 
 
-@dg.asset(**_COMMON, deps=[statistics, licence_audit], kinds={"markdown"})
+@dg.asset(**_COMMON, deps=[statistics, licence_audit], kinds={"markdown"}, freshness_policy=FRESH)
 def card(biomedica: BiomedicaResource) -> dg.MaterializeResult:
     """The dataset card: README for a data hub, Croissant, JSON Schema of the tables, and the report with its plots.
 

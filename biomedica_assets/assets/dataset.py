@@ -1,5 +1,6 @@
 """Group `dataset`: what is current, and the views every reader goes through."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,9 @@ REFRESH = (
     & (~_Condition.any_deps_in_progress() | _Condition.cron_tick_passed("0 * * * *").since_last_handled())
 )
 
+# PMC publishes daily: two silent days are worth a look, three mean that something stands still.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_window=timedelta(days=2))
+
 
 @dg.asset(
     group_name=GROUP,
@@ -28,6 +32,7 @@ REFRESH = (
     deps=["file_list", *schemas.CHUNK_TABLES, "metadata", "metadata_refresh"],
     pool="catalogue",
     automation_condition=REFRESH,
+    freshness_policy=FRESH,
     metadata=column_schema(schemas.SAMPLE_INDEX),
 )
 def catalogue(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> dg.MaterializeResult:
