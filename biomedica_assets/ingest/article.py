@@ -226,7 +226,13 @@ class _Work:
         if self._settings.scope.tables_only:
             return []
         chosen = set(self.matching.files.values())
-        return [r for r in metadata.media if r.name in chosen and self._held_image(r) is None]
+        return [
+            r for r in metadata.media if r.name in chosen and r.key not in self._lost and self._held_image(r) is None
+        ]
+
+    @property
+    def _lost(self) -> dict[str, Row]:
+        return self._held.lost if self._held and self._reader.from_held else {}
 
     def _parse(self, metadata: ArticleMetadata, xml: bytes) -> Article:
         """In the package layout only the XML knows the version; the cloud layout's key says it."""
@@ -293,6 +299,9 @@ class _Work:
             if held := self._held_image(reference):
                 files[name] = self._held_facts(reference, held, failures)
                 self._use_held(held, result)
+                continue
+            if lost := self._lost.get(reference.key):
+                failures.append(_failure(reference.key, lost["stage"], lost["error"], lost["message"], False))
                 continue
             data = collected.media.get(reference.key)
             if isinstance(data, FetchError):

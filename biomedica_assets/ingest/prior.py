@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -35,6 +36,7 @@ class Held:
         images: rows of ``images`` by file name, of the newest chunk that collected the version.
         same_state: the images are of the very state that the sources state.
         shards: the shards that the images point into, by path.
+        lost: rows of ``failures`` by object key, of media that the chunk's own former pass found not to be had.
     """
 
     version: Row
@@ -44,6 +46,10 @@ class Held:
     images: dict[str, Row] = field(default_factory=dict)
     same_state: bool = False
     shards: dict[str, DataFile] = field(default_factory=dict)
+    lost: dict[str, Row] = field(default_factory=dict)
+
+
+_NEVER_TO_BE_HAD = ("Absent", "NotAnImage")
 
 
 class PriorState:
@@ -114,7 +120,18 @@ class PriorState:
             held.images = self._images[pictured].pop(article_id, {})
             held.same_state = pictured == chunk
             held.shards = {shard.path: shard for shard in self._manifests[pictured].shards}
+        if chunk == self._chunk:
+            held.lost = self._lost.get(state["article_id"], {})
         return held
+
+    @cached_property
+    def _lost(self) -> dict[str, dict[str, Row]]:
+        """By article, then by object key: a re-parse asks the source for none of these again."""
+        lost: dict[str, dict[str, Row]] = defaultdict(dict)
+        for row in iter_rows(self._files, self._manifests[self._chunk].tables["failures"].path):
+            if row["error"] in _NEVER_TO_BE_HAD and not row["fatal"]:
+                lost[row["article_id"]][row["object"]] = row
+        return lost
 
     def _read_images(self, chunk: str) -> dict[str, dict[str, Row]]:
         wanted = sorted(article_id for c, article_id in self._collected.values() if c == chunk)

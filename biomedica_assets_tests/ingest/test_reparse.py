@@ -57,10 +57,14 @@ def test_re_parse_makes_no_request_and_writes_no_shard(world: World, monkeypatch
     }
 
 
-def test_re_parse_asks_only_for_what_was_never_held(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.build(DAYS[0], *mixed())
+def test_re_parse_does_not_ask_again_for_what_was_not_to_be_had(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file is no picture, another is listed and not there: known since the first pass, and still recorded."""
+    world.build(DAYS[0], *mixed(), art(8).with_file("f1.png", None))
+    before = world.rows("failures")
+    assert {row["error"] for row in before} >= {"NotAnImage", "Absent"}
     monkeypatch.setattr(inputs, "PARSER_VERSION", "changed")
-    assert world.build() == {"PMC6.1/f2.png": 1}  # its bytes were no picture and are in no shard
+    assert world.build() == {}
+    assert world.rows("failures") == before
 
 
 def test_damaged_pictures_stay_known_as_damaged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
