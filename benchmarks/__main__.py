@@ -9,16 +9,30 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from benchmarks import chunk_pass, many_chunks, memory, partition_page, tables
+from benchmarks import (
+    change_cost,
+    chunk_pass,
+    item_costs,
+    many_chunks,
+    memory,
+    near_duplicates,
+    partition_page,
+    subset_read,
+    tables,
+)
 from benchmarks.measure import Table, arguments_of
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
     "jats": tables.jats,
     "chunk_pass": chunk_pass.benchmark,
     "memory": memory.benchmark,
-    "inventory": tables.inventory,
+    "inventory_diff": tables.inventory,
+    "change_cost": change_cost.benchmark,
     "many_chunks": many_chunks.benchmark,
     "partition_page": partition_page.benchmark,
+    "near_duplicates": near_duplicates.benchmark,
+    "subset_read": subset_read.benchmark,
+    "item_costs": item_costs.benchmark,
 }
 
 

@@ -8,7 +8,6 @@ store's folder afterwards. A re-parse is the same store with another parser vers
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import tempfile
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+from benchmarks.measure import Table, main
 from biomedica_assets.ingest import article, inputs
 from biomedica_assets.ingest.chunk import ingest_chunk
 from biomedica_assets.ingest.listing import list_release
@@ -111,36 +111,33 @@ def _kb(size: float) -> str:
     return f"{size / 1000:,.1f}" if size else "0"
 
 
-def markdown(costs: list[Cost]) -> str:
-    """Two tables: totals, and per row of the file list."""
-    head = "| state | rows | chunks | requests: inventory | objects | kB fetched: inventory | objects |"
-    head += "".join(f" kB {'written: ' if group == GROUPS[0] else ''}{group} |" for group in GROUPS)
-    lines = [head, "|" + "---|" * (head.count("|") - 1)]
+def tables(costs: list[Cost]) -> Iterator[Table]:
+    """Totals, and per row of the file list."""
+    written = [f"{'kB written: ' * (group == GROUPS[0])}{group}" for group in GROUPS]
+    fetched = ("requests: inventory", "objects", "kB fetched: inventory", "objects")
+    total = Table("What a change costs", header=("state", "rows", "chunks", *fetched, *written))
+    each = Table(
+        "What a change costs, per row",
+        header=("state", "requests", "kB fetched", "kB of sources, tables, shards", "kB of shards"),
+    )
     for cost in costs:
         rows = f"{cost.rows} ({cost.actions})" if cost.actions else f"{cost.rows}"
-        cells = [cost.name, rows, str(cost.chunks)]
-        cells += [str(cost.listing["requests"]), str(cost.fetched["requests"])]
-        cells += [_kb(cost.listing["bytes"]), _kb(cost.fetched["bytes"])]
-        lines.append("| " + " | ".join(cells + [_kb(cost.written[group]) for group in GROUPS]) + " |")
-    lines += [
-        "",
-        "| per row | requests | kB fetched | kB of sources, tables, shards | kB of shards |",
-        "|---|---|---|---|---|",
-    ]
-    for cost in costs:
+        requests = [str(counted["requests"]) for counted in (cost.listing, cost.fetched)]
+        sizes = [_kb(counted["bytes"]) for counted in (cost.listing, cost.fetched)]
+        groups = [_kb(cost.written[group]) for group in GROUPS]
+        total.rows.append((cost.name, rows, str(cost.chunks), *requests, *sizes, *groups))
         if cost.rows:
             values = (cost.fetched["bytes"], cost.data, cost.written["shards"])
-            each = [f"{cost.fetched['requests'] / cost.rows:.1f}", *(_kb(value / cost.rows) for value in values)]
-            lines.append("| " + " | ".join([cost.name, *each]) + " |")
-    return "\n".join(lines)
+            shares = (_kb(value / cost.rows) for value in values)
+            each.rows.append((cost.name, f"{cost.fetched['requests'] / cost.rows:.1f}", *shares))
+    yield from (total, each)
 
 
-def main() -> None:
-    """Print the tables."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+def benchmark(quick: bool) -> Iterator[Table]:
+    """The two tables; ``quick`` changes nothing, the sample is small."""
     with tempfile.TemporaryDirectory() as folder:
-        print(markdown(list(measure(Path(folder)))))
+        yield from tables(list(measure(Path(folder))))
 
 
 if __name__ == "__main__":
-    main()
+    main(benchmark, {}, __doc__)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -126,7 +127,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.step:
         step, *rest = arguments.step
-        print({"inventory": inventory, "compare": compare, "floor": floor}[step](*rest))
+        steps: dict[str, Callable[..., str]] = {"inventory": inventory, "compare": compare, "floor": floor}
+        print(steps[step](*rest))
         usage = resource.getrusage(resource.RUSAGE_SELF)
         print(json.dumps({"cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss * 1024}))
         return

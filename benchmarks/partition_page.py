@@ -58,7 +58,7 @@ def fill(home: str, partitions: str) -> int:
     with dg.DagsterInstance.from_config(home) as instance:
         instance.add_dynamic_partitions(PMC_CHUNK, keys)
         for name in schemas.CHUNK_TABLES:
-            metadata = {"dagster/row_count": 25_000, "preview": dg.MetadataValue.md("x" * 10_000)}
+            metadata: dict[str, Any] = {"dagster/row_count": 25_000, "preview": dg.MetadataValue.md("x" * 10_000)}
             instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=keys[0], metadata=metadata))
         storage: Any = instance.event_log_storage
         with storage.index_transaction() as connection:

@@ -23,7 +23,9 @@ def jats(quick: bool) -> Iterator[Table]:
         if not folder.exists():
             folder = Path(root, "base")
             run("benchmarks.chunk_pass", "--step", "make", root, 0, "all")
-        ratios, bare, ours = [], [], []
+        ratios: list[float] = []
+        bare: list[dict[str, float]] = []
+        ours: list[dict[str, float]] = []
         for _ in range(1 if quick else 5):
             for variant, found in (("lxml", bare), ("jats", ours)):
                 found.append(run("benchmarks.jats_speed", folder, "--variant", variant).answer)
