@@ -1,5 +1,10 @@
 """Garbage collection: files that nothing names any more, deleted after a grace period.
 
+A file is named by a record: a small JSON file that commits something, and that says the paths below the store of what
+it commits. Who writes a record need not be known here; any text in it that is a path counts, so a record of newer
+software keeps its files too. Every state of a subset is a record for good: exports need theirs to lose what is
+withdrawn, and they may lie where this store cannot look.
+
 A file written but not yet committed looks like garbage too, and a stream may still read what was live when it began.
 So a file is deleted only when an earlier collection had already found it unnamed, long enough ago; the list of such
 files is kept in ``garbage.json``. What does not belong here: dead samples inside live shards (compaction).
@@ -8,18 +13,20 @@ files is kept in ``garbage.json``. What does not belong here: dead samples insid
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from biomedica_assets import schemas
-from biomedica_assets.store.catalogue import POINTER, read_generation
-from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import read_chunk_manifests
+from biomedica_assets.store.manifests import StoreError, read_all
 
-_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/", "card/")
-_NAMING = ("snapshots/", "compaction/", "card/")
-"""Folders with JSON files whose key ``files`` lists paths: snapshots, the journal of a compaction, documents."""
-_RECORD = "garbage.json"
+_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/", "card/", "duplicates/", "subsets/")
+_RECORD_FOLDERS = ("chunks/", "derived/", "snapshots/", "compaction/", "catalogue/", "card/", "duplicates/", "subsets/")
+_RECORDS = re.compile(
+    r"(chunks|snapshots|compaction|catalogue|card|duplicates)/[^/]+\.json|(derived|subsets)/[^/]+/[^/]+\.json"
+)
+_WAITING = "garbage.json"
 
 
 @dataclass(frozen=True)
@@ -32,29 +39,45 @@ class Collected:
 
 
 def live_paths(files: Files) -> set[str]:
-    """Every path that a manifest, the newest catalogue generation, a snapshot or a running compaction names."""
-    live = {POINTER}
-    for manifest in read_chunk_manifests(files).values():
-        live.update(manifest.files)
-    for table in schemas.DERIVED_TABLES:
-        live.update(manifest.file.path for manifest in read_derived(files, table).values())
-    generation = read_generation(files)
-    if generation:
-        live |= {data_file.path for data_file in generation.files.values()}
-        live |= {path for paths in generation.paths.values() for path in paths}
-    for path in (path for folder in _NAMING for path, _ in files.list(folder)):
-        if path.endswith(".json") and path.count("/") == 1:
-            live.update([path, *json.loads(files.read(path)).get("files", [])])
+    """Every record, and every text in one: the paths that records name are among them.
+
+    Raises:
+        StoreError: a record cannot be read; what it names is not known then.
+    """
+    paths = sorted(path for folder in _RECORD_FOLDERS for path, _ in files.list(folder) if _RECORDS.fullmatch(path))
+    live = set(paths)
+    for path, data in read_all(files, paths):
+        try:
+            live.update(_texts(json.loads(data)))
+        except ValueError as error:
+            raise StoreError(
+                f"{path} is no JSON ({error}): nothing is deleted until it is mended or removed"
+            ) from error
     return live
 
 
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
 def collect_garbage(files: Files, *, now: float, grace_seconds: float) -> Collected:
-    """Delete what has been unnamed for ``grace_seconds``; remember what is unnamed since now (``now``: Unix time)."""
+    """Delete what has been unnamed for ``grace_seconds``; remember what is unnamed since now (``now``: Unix time).
+
+    Raises:
+        StoreError: a record cannot be read; nothing was deleted.
+    """
     try:
-        first_seen = json.loads(files.read(_RECORD))
+        first_seen = json.loads(files.read(_WAITING))
     except FileNotFoundError:
         first_seen = {}
-    # List before reading the manifests: a file committed in between is then in `live`, never a candidate wrongly.
+    # List before reading the records: a file committed in between is then in `live`, never a candidate wrongly.
     found = {path: size for folder in _SWEPT for path, size in files.list(folder)}
     live = live_paths(files)
     unnamed = {path: first_seen.get(path, now) for path in found if path not in live}
@@ -63,5 +86,5 @@ def collect_garbage(files: Files, *, now: float, grace_seconds: float) -> Collec
         files.remove(path)
         del unnamed[path]
     files.remove_abandoned(now - max(grace_seconds, 3600))
-    files.write(_RECORD, json.dumps(unnamed, indent=1, sort_keys=True).encode())
+    files.write(_WAITING, json.dumps(unnamed, indent=1, sort_keys=True).encode())
     return Collected(len(due), sum(found[path] for path in due), len(unnamed))
