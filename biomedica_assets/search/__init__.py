@@ -1,0 +1,1 @@
+"""The search index: keywords, vectors, filters; generations built from deltas."""

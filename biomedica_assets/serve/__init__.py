@@ -1,0 +1,1 @@
+"""The web server: REST, streams, gallery, tools for chat agents."""

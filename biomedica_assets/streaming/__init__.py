@@ -1,0 +1,1 @@
+"""Filtered, shuffled training streams as WebDataset tars made of byte ranges."""
