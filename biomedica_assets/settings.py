@@ -126,6 +126,28 @@ class Settings(BaseSettings):
     scratch: str = Field("", description="local folder for files being written; empty: the system's")
     alert_webhook: str = Field("", description="URL that gets a JSON digest of failures and unfinished chunks")
 
+    served_groups: tuple[str, ...] = Field(
+        ("commercial", "noncommercial"), description="licence groups that search, streams and the web server may show"
+    )
+    cache: str = Field("", description="local folder for what can be made again: index copies, thumbnails")
+    serve_host: str = Field("127.0.0.1", description="address the web server listens on")
+    serve_port: int = Field(8000, ge=0, le=65535, description="port of the web server")
+    serve_workers: int = Field(1, ge=1, le=64, description="processes of the web server")
+    serve_keys: str = Field("", description="file of hashed API keys (`biomedica key`); with it, callers need a key")
+    serve_open: bool = Field(False, description="serve callers without a key, on any address; keys then lift limits")
+    serve_names: str = Field("", description="host names to answer for, by comma; empty: loopback's, or any elsewhere")
+    serve_origins: str = Field("", description="origins of other sites' pages that may call the API, by comma")
+    serve_proxies: str = Field("", description="addresses of reverse proxies whose X-Forwarded-* count, by comma")
+    serve_root: str = Field("", description="path below which a proxy mounts the server, e.g. /figures")
+    serve_rate: float = Field(0, ge=0, description="requests a second per caller and process; 0: no limit")
+    serve_burst: int = Field(60, ge=1, description="requests that a caller may make at once before the rate counts")
+    serve_concurrency: int = Field(32, ge=1, description="requests under way per process; more are answered 503")
+    serve_timeout: float = Field(30, gt=0, description="seconds after which an unanswered request is given up")
+    serve_body_bytes: int = Field(12 << 20, ge=1024, description="largest request body: an image as query")
+    serve_refresh_seconds: float = Field(15, gt=0, description="how often the server looks for news in the store")
+    image_cache_seconds: int = Field(86_400, ge=0, description="how long others may keep an image, withdrawn or not")
+    thumbnail_bytes: int = Field(1 << 30, ge=0, description="bytes of thumbnails kept in the cache folder")
+
     @model_validator(mode="after")
     def _absolute_paths(self) -> Self:
         # Run workers may start in another folder than the web server: a relative path must mean one place.
