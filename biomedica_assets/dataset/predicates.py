@@ -41,12 +41,14 @@ _CAPTIONS = {
 _ARTICLES = {
     name: f"a.{name}"
     for name in ("pmid", "doi", "title", "abstract", "publisher", "publication_date", "language", "n_figures")
+    + ("journal_abbreviation",)
 } | {
     "keywords": "list_transform(a.keywords, lambda k: lower(k.keyword))",
     "subjects": "list_transform(a.subjects, lambda k: lower(k.subject))",
 }
 _METADATA = {
     "mesh": "list_transform(m.mesh, lambda h: h.descriptor)",
+    "mesh_uis": "list_transform(m.mesh, lambda h: h.descriptor_ui)",
     "publication_types": "list_transform(m.publication_types, lambda t: t.name)",
     "indexing_status": "m.indexing_status",
 }
