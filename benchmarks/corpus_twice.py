@@ -9,8 +9,8 @@ tenth article's metadata (every other of these is retracted) and leaves out ever
 * backward: chunks of each release in reverse order, four processes, 16 articles at a time in each;
 * again: as forward, in another folder, later.
 
-Ends with an error unless forward and backward have one logical checksum and the same image bytes, and forward and
-again the same files.
+Beside each store stands the list of its files' SHA-256. Ends with an error unless forward and backward have one
+logical checksum and the same image bytes, and forward and again the same files.
 """
 
 from __future__ import annotations
@@ -150,16 +150,22 @@ def compare(corpus: str, folder: Path, chunk_size: int) -> Table:
 
     print(f"{report.versions} versions, {len(report.problems)} problems; later {dict(done)}")
     print(f"current rows: {counts(made[0].store)}")
-    table = Table("The corpus built three times", header=("store", "chunks", "logical checksum", "images", "files", ""))
+    table = Table(
+        "The corpus built three times",
+        header=("store", "chunks", "logical checksum", "images", "files", "SHA-256 of their list", ""),
+    )
     sums, images, hashes = [], [], []
     for how, settings, number in zip(BUILDS, made, chunks, strict=True):
         files = Files(settings.store)
         sums.append(logical_checksum(files))
         images.append(image_hashes(settings.store))
         hashes.append(file_hashes(files))
+        listed = "".join(f"{digest}  {path}\n" for path, digest in sorted(hashes[-1].items()))
+        Path(f"{settings.store}.sha256").write_text(listed)
+        whole = hashlib.sha256(listed.encode()).hexdigest()
         other = sum(hashes[0].get(path) != hashes[-1].get(path) for path in hashes[0].keys() | hashes[-1].keys())
         notes = f"{other} files other than forward's" if len(hashes) > 1 else ""
-        table.rows.append((how.name, f"{number}", sums[-1], f"{len(images[-1])}", f"{len(hashes[-1])}", notes))
+        table.rows.append((how.name, f"{number}", sums[-1], f"{len(images[-1])}", f"{len(hashes[-1])}", whole, notes))
     print(table.markdown())
     wrong = []
     if sums[0] != sums[1] or images[0] != images[1]:
