@@ -12,14 +12,23 @@ from biomedica_assets.store.catalogue import build_generation, write_local_datab
 
 GROUP = "dataset"
 
-# Once after a burst of chunks, not once per chunk; and every hour while a long backfill keeps the chunks busy.
 _Condition: Any = dg.AutomationCondition  # the generic types of its operators do not fit each other for mypy
-_UPDATED = _Condition.any_deps_updated().since_last_handled()
-REFRESH = (
-    _UPDATED
-    & ~_Condition.in_progress()
-    & (~_Condition.any_deps_in_progress() | _Condition.cron_tick_passed("0 * * * *").since_last_handled())
-)
+
+
+def refresh(ignore: dg.AssetSelection | None = None) -> Any:
+    """Once after a burst of updates, not once per chunk; and every hour while a long backfill keeps the chunks busy.
+
+    Args:
+        ignore: dependencies whose updates and runs do not count.
+    """
+    updated, busy = _Condition.any_deps_updated(), _Condition.any_deps_in_progress()
+    if ignore is not None:
+        updated, busy = updated.ignore(ignore), busy.ignore(ignore)
+    hourly = _Condition.cron_tick_passed("0 * * * *").since_last_handled()
+    return updated.since_last_handled() & ~_Condition.in_progress() & (~busy | hourly)
+
+
+REFRESH = refresh()
 
 # PMC publishes daily: two silent days are worth a look, three mean that something stands still.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_window=timedelta(days=2))

@@ -8,15 +8,15 @@ import dagster as dg
 from pydantic import Field
 
 from biomedica_assets import schemas
-from biomedica_assets.assets.dataset import GROUP, REFRESH
+from biomedica_assets.assets.dataset import GROUP, REFRESH, refresh
 from biomedica_assets.assets.previews import column_schema, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.dataset.duplicates import build_duplicates, report_reuse
 from biomedica_assets.dataset.export_manifest import FORMATS, Export, Options
 from biomedica_assets.dataset.export_upkeep import rebuild_all
 from biomedica_assets.dataset.exports import export
-from biomedica_assets.dataset.recipes import Recipe, load_recipes
-from biomedica_assets.dataset.subsets import InactiveError, build_subset, read_subset
+from biomedica_assets.dataset.recipes import Recipe, RecipeError, load_recipes
+from biomedica_assets.dataset.subsets import InactiveError, Subset, build_subset, read_subset
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.files import Files
 
@@ -78,6 +78,10 @@ def build_dataset_assets(settings: Settings) -> list[Any]:
     return [duplicates, _subsets(recipes, partitions), _exports(partitions)]
 
 
+# Duplicates follow every catalogue, so waiting for them alone makes one round of a release instead of two.
+_AFTER_DUPLICATES = refresh(ignore=dg.AssetSelection.assets("catalogue"))
+
+
 def _subsets(recipes: dict[str, Recipe], partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         group_name=GROUP,
@@ -85,35 +89,46 @@ def _subsets(recipes: dict[str, Recipe], partitions: dg.PartitionsDefinition) ->
         owners=_OWNERS,
         deps=["catalogue", "duplicates"],
         partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),  # a process costs more than most recipes
         pool="dataset",
-        automation_condition=REFRESH,
+        automation_condition=_AFTER_DUPLICATES,
         output_required=False,
         metadata=column_schema(schemas.SUBSET),
     )
-    def subsets(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> Iterator[dg.MaterializeResult]:
+    def subsets(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> Iterator[dg.AssetMaterialization]:
         """What each recipe picks from the current catalogue: ids, and how many images each step left.
 
-        A recipe that needs a table that does not exist yet is not materialized; the run's log says which.
+        A recipe that needs a table that does not exist yet is not materialized; the run's log says which. A recipe
+        that cannot be carried out fails the run, after the others are done.
         """
-        workspace, recipe = biomedica.open(), recipes[context.partition_key]
-        try:
-            subset = build_subset(workspace.files, recipe, scratch=workspace.settings.scratch or None)
-        except InactiveError as reason:
-            context.log.warning(f"inactive: {reason}")
-            return
-        steps = [(s["step"], str(s["detail"]), s["before"], s["after"]) for s in subset.steps]
-        yield dg.MaterializeResult(
-            metadata={
-                "recipe": dg.MetadataValue.text(recipe.description),
-                "recipe_hash": dg.MetadataValue.text(subset.recipe_hash),
-                "steps": dg.MetadataValue.md(markdown_table(("step", "detail", "before", "after"), steps)),
-                **{name: dg.MetadataValue.int(count) for name, count in subset.counts.items()},
-                "dagster/row_count": dg.MetadataValue.int(subset.file.rows),
-                "dagster/uri": dg.MetadataValue.text(f"{workspace.files.url}/{subset.file.path}"),
-            }
-        )
+        workspace, broken = biomedica.open(), []
+        for name in context.partition_keys:
+            try:
+                subset = build_subset(workspace.files, recipes[name], scratch=workspace.settings.scratch or None)
+            except InactiveError as reason:
+                context.log.warning(f"inactive: {reason}")
+            except RecipeError as error:
+                broken.append(str(error))
+            else:
+                # A MaterializeResult would stand for every partition of the run, the inactive ones too.
+                shown = _subset_metadata(workspace.files, subset)
+                yield dg.AssetMaterialization(context.asset_key, partition=name, metadata=shown)
+        if broken:
+            raise dg.Failure("; ".join(broken), allow_retries=False)
 
     return subsets
+
+
+def _subset_metadata(files: Files, subset: Subset) -> dict[str, dg.MetadataValue]:
+    steps = [(s["step"], str(s["detail"]), s["before"], s["after"]) for s in subset.steps]
+    return {
+        "recipe": dg.MetadataValue.text(subset.recipe["description"]),
+        "recipe_hash": dg.MetadataValue.text(subset.recipe_hash),
+        "steps": dg.MetadataValue.md(markdown_table(("step", "detail", "before", "after"), steps)),
+        **{name: dg.MetadataValue.int(count) for name, count in subset.counts.items()},
+        "dagster/row_count": dg.MetadataValue.int(subset.file.rows),
+        "dagster/uri": dg.MetadataValue.text(f"{files.url}/{subset.file.path}"),
+    }
 
 
 def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -168,11 +183,11 @@ def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 
 def _upload(target: Files, record: Export, given: Settings) -> str:
-    from biomedica_assets.dataset.hub import upload_export
+    from biomedica_assets.dataset.hub import repository_name, upload_export
 
     token = os.environ.get("HF_TOKEN")
     if not token or not given.hub_repository:
         raise dg.Failure("an upload needs HF_TOKEN and BIOMEDICA_HUB_REPOSITORY", allow_retries=False)
-    repository = f"{given.hub_repository}-{record.name}-{record.options['format']}".replace("_", "-")
+    repository = repository_name(given.hub_repository, record)
     done = upload_export(target, record, repository, token=token, endpoint=given.hub_endpoint or None)
     return f"{done.sent} sent, {done.present} present, {done.deleted} deleted: {done.url}"

@@ -1,6 +1,6 @@
 """Upload of a finished export to a dataset repository of the Hugging Face hub, or of a server that speaks its protocol.
 
-Needs `huggingface_hub` (extra ``datasets``). What does not belong here: copies to other fsspec URLs
+Needs `huggingface_hub` (extra ``hub``). What does not belong here: copies to other fsspec URLs
 (`export_upkeep.copy_export`), the words of a dataset card.
 """
 
@@ -85,6 +85,12 @@ def upload_export(
     except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
         raise HubError(f"{repository}: {type(error).__name__}: {error}") from error
     return Uploaded(len(missing), len(record.shards) - len(missing), len(stale), address)
+
+
+def repository_name(prefix: str, record: Export) -> str:
+    """The repository of an export: ``owner/prefix`` of the settings, recipe and format; hubs like no underscores."""
+    owner, _, start = prefix.partition("/")
+    return f"{owner}/" + f"{start}-{record.name}-{record.options['format']}".replace("_", "-")
 
 
 def default_card(record: Export) -> str:
