@@ -85,13 +85,13 @@ def export(
         add_metadata_view(connection)
         total = _assign(connection, files, subset, options)
         _write_index(connection, target, folder, local)
-        done = _done(target, folder)
+        done = committed_shards(target, folder)
         missing = [number for number in range(total) if number not in done and number % part[1] == part[0]]
         if missing:
             writer = _Writer(files, target, folder, options, local, workers, progress)
             for batch in _batches(connection, missing, batch_bytes):
                 writer.write(connection, subset, batch)
-    done = _done(target, folder)
+    done = committed_shards(target, folder)
     return None if len(done) < total else finish(target, folder, subset, options, identity, list(done.values()))
 
 
@@ -130,8 +130,8 @@ def _write_index(connection: duckdb.DuckDBPyConnection, target: Files, folder: s
     target.put_file(local / "index.pq", path, move=True)
 
 
-def _done(target: Files, folder: str) -> dict[int, ExportShard]:
-    """Shards that are committed, by number."""
+def committed_shards(target: Files, folder: str) -> dict[int, ExportShard]:
+    """Shards of an export that are committed, by number; of one that is not finished too."""
     shards = (
         ExportShard.from_json(target.read(path))
         for path, _ in target.list(f"{folder}/shards")

@@ -1,6 +1,7 @@
 """The commands that are not Dagster's: build everything in one process, extract one article, pack a release, doctor.
 
-Heavy imports happen inside the commands, so that `biomedica --help` answers at once.
+Those over a store that stands are in `upkeep` and `dataset`. Heavy imports happen inside the commands, so that
+`biomedica --help` answers at once.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import TYPE_CHECKING
 import click
 
 from biomedica_assets import __version__
+from biomedica_assets.cli.dataset import export, subset
+from biomedica_assets.cli.upkeep import compact, migrate, snapshot
 
 if TYPE_CHECKING:
     import dagster as dg
-
-    from biomedica_assets.store.files import Files
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -129,138 +130,8 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-@main.group()
-def snapshot() -> None:
-    """Named states of the store: files, checksums, release, counts."""
-
-
-@snapshot.command("list")
-def list_command() -> None:
-    """Names of the snapshots, with release and counts."""
-    from biomedica_assets.store.snapshots import list_snapshots, read_snapshot
-
-    files = _store()
-    for name in list_snapshots(files):
-        found = read_snapshot(files, name)
-        click.echo(f"{name}  release {found.release}  {found.counts}")
-
-
-@snapshot.command()
-@click.argument("name", required=False)
-def create(name: str | None) -> None:
-    """Keep the present state under NAME (default: release and content checksum)."""
-    from biomedica_assets.store.snapshots import create_snapshot
-
-    with _store_errors():
-        made = create_snapshot(_store(), name)
-        click.echo(f"{made.name}: release {made.release}, {len(made.files)} files, content {made.logical_checksum}")
-
-
-@snapshot.command()
-@click.argument("before")
-@click.argument("after")
-@click.option("--json", "as_json", is_flag=True, help="Every row as JSON.")
-def diff(before: str, after: str, as_json: bool) -> None:
-    """What changed from BEFORE to AFTER: articles, figures and images added, changed, removed, retracted."""
-    from biomedica_assets.store.differences import diff_snapshots
-
-    with _store_errors():
-        found = diff_snapshots(_store(), before, after)
-    if as_json:
-        click.echo(found.to_json())
-        return
-    for row in found.rows.to_pylist():
-        if row["kind"] == "article":
-            click.echo(f"{row['change']:<10} {row['id']}  {row['detail'] or ''}")
-    for kind, counts in found.counts.items():
-        click.echo(f"{kind + 's':<10} " + ", ".join(f"{count} {change}" for change, count in counts.items()))
-
-
-@snapshot.command()
-@click.argument("name")
-@click.option("--contents", is_flag=True, help="Read every byte and compare SHA-256, not only sizes.")
-def verify(name: str, contents: bool) -> None:
-    """Check that every file of the snapshot is there; exit status 1 when one is not."""
-    from biomedica_assets.store.snapshots import verify_snapshot
-
-    with _store_errors():
-        found = verify_snapshot(_store(), name, contents=contents)
-    for path in found.wrong:
-        click.echo(f"missing or changed: {path}", err=True)
-    click.echo(f"{found.checked} files, {found.bytes:,} bytes, {len(found.wrong)} wrong")
-    if found.wrong:
-        sys.exit(1)
-
-
-@snapshot.command()
-@click.argument("name")
-def withheld(name: str) -> None:
-    """What the withdrawal list keeps from readers of the snapshot."""
-    from biomedica_assets.store.snapshots import withheld as withheld_of
-
-    with _store_errors():
-        for row in withheld_of(_store(), name).to_pylist():
-            click.echo(f"{row['article_id']}  {row['reason']}  since {row['since_release']}  {row['images']} images")
-
-
-@snapshot.command()
-@click.argument("name")
-def restore(name: str) -> None:
-    """Make the store's tables those of the snapshot again (what was withdrawn since stays withdrawn)."""
-    from biomedica_assets.store.snapshots import restore_snapshot
-
-    with _store_errors():
-        generation = restore_snapshot(_store(), name)
-    click.echo(f"restored {name}: {generation.counts['current']} current articles; run the job `reconcile` for the UI")
-
-
-@snapshot.command()
-@click.argument("name")
-def delete(name: str) -> None:
-    """Let the snapshot go; files that only it named are garbage then."""
-    from biomedica_assets.store.snapshots import delete_snapshot
-
-    with _store_errors():
-        delete_snapshot(_store(), name)
-
-
-@main.command()
-@click.option("--dead-share", default=0.3, show_default=True, help="Shards of which so much is dead are written anew.")
-@click.option("--confirm-releases", default=2, show_default=True, help="Releases that must confirm a removal.")
-def compact(dead_share: float, confirm_releases: int) -> None:
-    """Drop withdrawn and replaced images from shards; garbage collection frees the space later."""
-    from biomedica_assets.store.compaction import compact as compact_store
-
-    with _store_errors():
-        done = compact_store(_store(), dead_share=dead_share, confirm_releases=confirm_releases, log=click.echo)
-    click.echo(f"{done.shards} shards: {done.bytes_before:,} -> {done.bytes_after:,} bytes, {done.chunks} chunks")
-
-
-@main.command()
-def migrate() -> None:
-    """Bring tables of an older version to today's schema; shards stay as they are."""
-    from biomedica_assets.store.migrations import migrate_store
-
-    with _store_errors():
-        click.echo(migrate_store(_store(), log=click.echo))
-
-
-def _store() -> Files:
-    from biomedica_assets.settings import Settings
-    from biomedica_assets.store.files import Files
-
-    return Files(Settings().store)
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    """What a person can act on, without a traceback."""
-    from biomedica_assets.store.manifests import StoreError
-
-    try:
-        yield
-    except (StoreError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+for command in (snapshot, compact, migrate, subset, export):
+    main.add_command(command)
 
 
 @contextmanager
@@ -281,7 +152,3 @@ def _instance() -> Iterator[dg.DagsterInstance]:
 
     with dg.DagsterInstance.get() as instance:
         yield instance
-
-
-if __name__ == "__main__":
-    main()
