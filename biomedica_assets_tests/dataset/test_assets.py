@@ -10,15 +10,25 @@ import pytest
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.assets.subsets import build_dataset_assets
 from biomedica_assets.dataset.export_manifest import list_exports
+from biomedica_assets.dataset.recipes import load_recipes
+from biomedica_assets.dataset.subsets import read_subset
 from biomedica_assets.settings import Settings
 from biomedica_assets_tests.ingest.releases import World
 
 
-def materialize(world: World, assets: list, names: list[str], partition: str | None = None, **config: object):
+def materialize(
+    world: World,
+    assets: list,
+    names: list[str],
+    partition: str | None = None,
+    tags: dict | None = None,
+    **config: object,
+):
     return dg.materialize(
         [*assets, dg.AssetSpec("catalogue")],
         selection=names,
         partition_key=partition,
+        tags=tags,
         resources={"biomedica": BiomedicaResource(source=world.given["source"], store=world.given["store"])},
         run_config={"ops": {"exports": {"config": config}}} if config else None,
     )
@@ -49,6 +59,35 @@ def test_an_inactive_recipe_is_not_materialized(world: World) -> None:
         result = materialize(world, assets, [name], "concept_balanced")
         assert result.success
         assert result.asset_materializations_for_node(name) == []
+
+
+def test_one_run_of_all_recipes_materializes_the_active_ones(world: World) -> None:
+    assets = build_dataset_assets(Settings())
+    materialize(world, assets, ["duplicates"])
+    recipes = load_recipes()
+    first, *_, last = recipes
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    result = materialize(world, assets, ["subsets"], tags=tags)
+    found = {event.partition: event.metadata for event in result.asset_materializations_for_node("subsets")}
+    assert list(found) == [name for name, recipe in recipes.items() if not recipe.requires]
+    assert len(found) == len(recipes) - 2
+    for name, metadata in found.items():
+        subset = read_subset(world.files, name)
+        assert metadata["dagster/row_count"].value == subset.file.rows
+        assert metadata["recipe"].value == recipes[name].description
+
+
+def test_a_broken_recipe_fails_the_run_after_the_others(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "a.yaml").write_text("name: a\ndescription: a\ndecontaminate: [{list: nowhere.txt}]\n")
+    monkeypatch.setenv("BIOMEDICA_RECIPES", str(tmp_path / "recipes"))
+    assets = build_dataset_assets(Settings())
+    tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "commercial"}
+    with pytest.raises(dg.Failure, match=r"nowhere\.txt cannot be read"):
+        materialize(world, assets, ["subsets"], tags=tags)
+    assert read_subset(world.files, "commercial").counts["images"] > 0
 
 
 def test_upload_without_token(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
