@@ -1,0 +1,105 @@
+"""The web server's app, put together: gate, REST, streams, gallery. Everything it shows is in the store.
+
+``uvicorn --factory biomedica_assets.serve.app:create_app`` runs it with the settings of the environment; any number of
+processes may. What does not belong here: what a route does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from biomedica_assets import __version__
+from biomedica_assets.serve import api, logs, problems
+from biomedica_assets.serve.limits import Gate
+from biomedica_assets.serve.metrics import Metrics
+from biomedica_assets.serve.observe import Observe
+from biomedica_assets.serve.state import State
+from biomedica_assets.settings import Settings
+from biomedica_assets.store.files import TransientIOError
+
+STATIC = Path(__file__).with_name("static")
+_THREADS = 16
+"""Of the work of requests, per process: more only wait for each other."""
+_DESCRIPTION = """
+Figures of PubMed Central's Open Access articles: search, records, original images, thumbnails, streams.
+
+Ids: an article version is `PMC11370360.1`; a figure `PMC11370360.1/F1`; an image `PMC11370360.1/F1/1`. In addresses
+their slashes separate segments. A figure's part of the id may hold `%` (an escaped XML id), to be written `%25`.
+
+Every image has a licence of its own. `attribution` is the line to be printed with it.
+"""
+_TAGS = [
+    {"name": "search", "description": "find figures and articles"},
+    {"name": "figures", "description": "records of figures"},
+    {"name": "images", "description": "bytes of images"},
+    {"name": "articles", "description": "records of articles"},
+    {"name": "stream", "description": "many images as one WebDataset"},
+    {"name": "dataset", "description": "what there is"},
+    {"name": "operation", "description": "for operators"},
+]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app over the store that the settings name. Nothing is read before its lifespan begins.
+
+    Raises:
+        KeysError, OSError: the file of keys cannot be used.
+    """
+    settings = settings or Settings()
+    metrics = Metrics()
+    state = State(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        logs.configure()
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        await anyio.to_thread.run_sync(state.start)
+        try:
+            yield
+        finally:
+            state.draining = True
+            await anyio.to_thread.run_sync(state.close)
+
+    app = FastAPI(
+        title="biomedica_assets",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_url="/v1/openapi.json",
+        openapi_tags=_TAGS,
+        docs_url=None,  # both load scripts from elsewhere; the gallery has a page about the API
+        redoc_url=None,
+        root_path=settings.serve_root.rstrip("/"),
+        lifespan=lifespan,
+        license_info={"name": "MIT (this software); every image has its own licence"},
+    )
+    app.state.biomedica = state
+    app.include_router(api.router(state), prefix="/v1")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    problems.install(app)
+    app.add_exception_handler(TransientIOError, _store_away)
+    app.add_exception_handler(PermissionError, _store_away)
+    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    origins = [origin.strip() for origin in settings.serve_origins.split(",") if origin.strip()]
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Range"],
+            expose_headers=["Content-Range", "ETag", "Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(Observe, metrics=metrics)
+    return app
+
+
+def _store_away(_: Request, error: Exception) -> Response:
+    return problems.problem(503, "store", "the store does not answer; try again", headers={"Retry-After": "5"})

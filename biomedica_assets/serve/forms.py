@@ -1,0 +1,182 @@
+"""Records as the API's models: pure functions, used by REST and gallery alike.
+
+What does not belong here: reading records, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from biomedica_assets.dataset.subsets import Subset
+from biomedica_assets.schemas import Row
+from biomedica_assets.serve import models
+from biomedica_assets.serve.ids import figure_path
+from biomedica_assets.serve.records import ArticleRecord, FigureRecord
+
+PMC = "https://pmc.ncbi.nlm.nih.gov/articles/PMC{}/"
+Served = Callable[[str | None], bool]
+
+
+def attribution(article: Mapping[str, Any], figure: Mapping[str, Any], licensed: Mapping[str, Any]) -> str:
+    """The line to be printed with a figure: authors, title, journal, links, label, licence, credits.
+
+    The same words as the field ``attribution`` of exports. ``licensed`` is the row whose licence counts: the image's,
+    else the article's.
+    """
+    names = [author["name"] for author in article["authors"] or () if author["name"]]
+    year, pmcid = article["publication_year"], article["pmcid"]
+    licence = " ".join(filter(None, (licensed[f"licence_{part}"] for part in ("code", "version", "url"))))
+    parts = (
+        (", ".join(names[:3]) + " et al." if len(names) > 3 else ", ".join(names) + ".") if names else None,
+        article["title"] and article["title"].rstrip(".") + ".",
+        article["journal"] and article["journal"] + (f" ({year})" if year else "") + ".",
+        article["doi"] and f"https://doi.org/{article['doi']}",
+        PMC.format(pmcid),
+        figure["label"] and figure["label"].rstrip(".") + ".",
+        f"Licence: {licence}." if licence else "No licence that allows reuse is known.",
+        figure["copyright"] or article["copyright"],
+        figure["attribution"],
+        licensed.get("third_party_notice"),
+    )
+    return " ".join(part for part in parts if part)
+
+
+def licence(row: Row) -> models.Licence:
+    """The licence that a row of ``articles`` or ``images`` states."""
+    return models.Licence(
+        code=row["licence_code"],
+        version=row["licence_version"],
+        url=row["licence_url"],
+        group=row["licence_group"],
+        reason=row["licence_reason"],
+    )
+
+
+def image(row: Row, served: Served) -> models.Image:
+    """An image; its addresses carry a part of its hash, so that caches may keep what they get."""
+    not_served = None
+    if not served(row["licence_group"]):
+        not_served = f"licence group {row['licence_group'] or 'other'} is not served here"
+    elif row["shard"] is None or row["bytes"] is None:
+        not_served = "the store does not hold its bytes"
+    url = f"/v1/images/{figure_path(row['image_id'])}"
+    version = f"?v={(row['sha256'] or '')[:16]}"
+    shown = not_served is None
+    return models.Image(
+        url=url + version if shown else None,
+        thumbnail_url=f"{url}/thumbnail{version}" if shown and row["width"] else None,
+        not_served=not_served,
+        licence=licence(row),
+        **{
+            name: row[name]
+            for name in (
+                *("image_id", "file_name", "media_type", "width", "height", "bytes", "sha256", "perceptual_hash"),
+                "third_party_notice",
+            )
+        },
+    )
+
+
+def head(record: ArticleRecord) -> dict[str, Any]:
+    """The fields of `models.ArticleHead`."""
+    row = record.row
+    return {
+        "pmcid": f"PMC{row['pmcid']}",
+        "authors": [author["name"] for author in row["authors"] or () if author["name"]],
+        "url": PMC.format(row["pmcid"]),
+        "licence": licence(row),
+        "pubmed_status": record.metadata.get("pubmed_status"),
+        **{name: row[name] for name in ("article_id", "pmid", "doi", "title", "journal", "publication_date")},
+    }
+
+
+def figure(record: ArticleRecord, found: FigureRecord, served: Served) -> models.Figure:
+    """A figure with everything about it."""
+    row, caption = found.row, found.caption
+    licensed = found.images[0] if found.images else record.row
+    return models.Figure(
+        caption=caption.get("text"),
+        caption_title=caption.get("title"),
+        group_caption=caption.get("group_caption"),
+        sub_captions=[models.SubCaption(**part) for part in caption.get("sub_captions") or ()],
+        styles=[models.Style(**part) for part in caption.get("rich") or ()],
+        formulas=[models.Formula(**part) for part in caption.get("math") or ()],
+        section_path=row["section_path"] or [],
+        attribution=attribution(record.row, row, licensed),
+        images=[image(each, served) for each in found.images],
+        mentions=[mention(each) for each in found.mentions],
+        labels=[],
+        panels=[],
+        entities=[],
+        article=models.ArticleHead(**head(record)),
+        **{
+            name: row[name]
+            for name in (
+                *("figure_id", "label", "kind", "place", "alt_text", "long_description", "permissions", "copyright"),
+                "third_party_notice",
+            )
+        },
+    )
+
+
+def mention(row: Row) -> models.Mention:
+    """A mention with its paragraph."""
+    paragraph = row["paragraph"] or {}
+    return models.Mention(
+        panels=row["panels"] or [],
+        paragraph=paragraph.get("text"),
+        section_path=paragraph.get("section_path") or [],
+        **{name: row[name] for name in ("text", "start", "end", "expanded", "paragraph_id")},
+    )
+
+
+def article(record: ArticleRecord, served: Served) -> models.Article:
+    """An article with its figures."""
+    row, metadata = record.row, record.metadata
+    return models.Article(
+        **head(record),
+        contributors=[
+            models.Author(name=one["name"], orcid=one["orcid"], affiliations=one["affiliations"] or [])
+            for one in row["authors"] or ()
+        ],
+        keywords=_distinct(one["keyword"] for one in row["keywords"] or ()),
+        subjects=_distinct(one["subject"] for one in row["subjects"] or ()),
+        mesh=[
+            models.Mesh(descriptor=one["descriptor"], ui=one["descriptor_ui"], major=bool(one["major"]))
+            for one in metadata.get("mesh") or ()
+        ],
+        publication_types=[one["name"] for one in metadata.get("publication_types") or ()],
+        figures=[
+            models.FigureSummary(
+                caption=each.caption.get("text") or each.caption.get("group_caption"),
+                images=[image(one, served) for one in each.images],
+                **{name: each.row[name] for name in ("figure_id", "label", "kind")},
+            )
+            for each in record.figures
+        ],
+        **{
+            name: row[name]
+            for name in (
+                *("article_type", "language", "subtitle", "abstract", "journal_abbreviation", "publisher", "volume"),
+                *("issue", "first_page", "last_page", "citation", "copyright"),
+            )
+        },
+    )
+
+
+def subset(found: Subset) -> models.Subset:
+    """A subset as the API lists it."""
+    return models.Subset(
+        name=found.name,
+        id=found.id,
+        description=found.recipe.get("description", ""),
+        licence_groups=list(found.recipe.get("licence_groups", ())),
+        images=found.counts["images"],
+        counts=found.counts,
+        steps=[step | {"detail": step.get("detail")} for step in found.steps],
+    )
+
+
+def _distinct(texts: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))

@@ -1,0 +1,223 @@
+"""What the REST API answers: typed, named in the field's terms, described for OpenAPI.
+
+What does not belong here: how records become these (`forms`), what search answers (`search_models`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Licence(_Model):
+    """A licence, and its group by NLM: commercial, noncommercial or other."""
+
+    code: str | None = Field(description="as PMC spells it", examples=["CC BY"])
+    version: str | None = Field(description="Creative Commons version", examples=["4.0"])
+    url: str | None = Field(description="as written", examples=["https://creativecommons.org/licenses/by/4.0/"])
+    group: str | None = Field(description="commercial, noncommercial or other", examples=["commercial"])
+    reason: str | None = Field(None, description="how it was decided")
+
+
+class Image(_Model):
+    """One collected graphic of a figure."""
+
+    image_id: str = Field(examples=["PMC90000001.1/F1/1"])
+    url: str | None = Field(description="path of the original bytes; null when they are not served")
+    thumbnail_url: str | None = Field(description="path of a thumbnail; add ?size=160, 320, 640, 1280 or 2048")
+    not_served: str | None = Field(None, description="why there is no url")
+    file_name: str | None = Field(description="as published")
+    media_type: str | None = Field(examples=["image/jpeg"])
+    width: int | None = Field(description="pixels")
+    height: int | None = Field(description="pixels")
+    bytes: int | None = Field(description="size of the original")
+    sha256: str | None = Field(description="of the original")
+    perceptual_hash: str | None = Field(description="64-bit DCT hash, 16 hex digits")
+    licence: Licence
+    third_party_notice: str | None = Field(description="words that say it belongs to somebody else")
+
+
+class Span(_Model):
+    """Part of a text by offset: code points, from 0, end exclusive."""
+
+    start: int
+    end: int
+
+
+class SubCaption(Span):
+    """The part of a caption about one panel."""
+
+    panel: str
+    text: str
+
+
+class Style(Span):
+    """Markup of a caption: italic, bold, sup, sub ..."""
+
+    style: str
+
+
+class Formula(Span):
+    """A formula of a caption."""
+
+    tex: str | None
+
+
+class Mention(_Model):
+    """A citation of a figure in the text, with its paragraph."""
+
+    text: str = Field(description="as it stands in the paragraph", examples=["Figure 1B"])
+    start: int = Field(description="offset in paragraph")
+    end: int = Field(description="offset in paragraph, exclusive")
+    panels: list[str] = Field(description="panels it names")
+    expanded: bool = Field(description="the figure stands inside a written range")
+    paragraph_id: str
+    paragraph: str | None = Field(description="text of the paragraph")
+    section_path: list[str] = Field(description="titles of its sections, outermost first")
+
+
+class ArticleHead(_Model):
+    """What a figure says of its article."""
+
+    article_id: str = Field(examples=["PMC90000001.1"])
+    pmcid: str = Field(examples=["PMC90000001"])
+    pmid: int | None
+    doi: str | None
+    title: str | None
+    journal: str | None
+    publication_date: str | None = Field(description="ISO 8601, cut to its precision", examples=["2021-04"])
+    authors: list[str]
+    url: str = Field(description="the article on PMC")
+    licence: Licence
+    pubmed_status: str | None = Field(None, description="concern: PubMed knows an expression of concern")
+
+
+class Figure(_Model):
+    """A figure with everything that is known of it."""
+
+    figure_id: str = Field(examples=["PMC90000001.1/F1"])
+    label: str | None = Field(examples=["Figure 1"])
+    kind: str
+    place: str | None
+    section_path: list[str]
+    caption: str | None = Field(description="title and paragraphs, plain text")
+    caption_title: str | None
+    group_caption: str | None = Field(description="caption of the group of figures it belongs to")
+    sub_captions: list[SubCaption]
+    styles: list[Style] = Field(description="markup of the caption")
+    formulas: list[Formula] = Field(description="formulas of the caption")
+    alt_text: str | None
+    long_description: str | None
+    permissions: str | None = Field(description="the figure's own permissions, in words")
+    copyright: str | None
+    third_party_notice: str | None
+    attribution: str = Field(description="line to be printed with the figure wherever it is used")
+    images: list[Image]
+    mentions: list[Mention]
+    labels: list[dict[str, Any]] = Field(description="labels of its images; none until they are annotated")
+    panels: list[dict[str, Any]] = Field(description="panels found in its images; none until they are annotated")
+    entities: list[dict[str, Any]] = Field(description="entities in its caption; none until they are annotated")
+    article: ArticleHead
+
+
+class FigureSummary(_Model):
+    """A figure in the list of its article's figures."""
+
+    figure_id: str
+    label: str | None
+    kind: str
+    caption: str | None
+    images: list[Image]
+
+
+class Author(_Model):
+    """An author, or a group of authors."""
+
+    name: str | None
+    orcid: str | None
+    affiliations: list[str]
+
+
+class Mesh(_Model):
+    """A MeSH heading of PubMed's record."""
+
+    descriptor: str
+    ui: str | None
+    major: bool
+
+
+class Article(ArticleHead):
+    """An article with its figures."""
+
+    article_type: str | None
+    language: str | None
+    subtitle: str | None
+    abstract: str | None
+    journal_abbreviation: str | None
+    publisher: str | None
+    volume: str | None
+    issue: str | None
+    first_page: str | None
+    last_page: str | None
+    citation: str | None
+    copyright: str | None
+    contributors: list[Author]
+    keywords: list[str]
+    subjects: list[str]
+    mesh: list[Mesh]
+    publication_types: list[str]
+    figures: list[FigureSummary]
+
+
+class Subset(_Model):
+    """A named selection of images, made by a recipe."""
+
+    name: str = Field(examples=["commercial"])
+    id: str = Field(description="names this state of it")
+    description: str
+    licence_groups: list[str]
+    images: int
+    counts: dict[str, int] = Field(description="images and bytes by licence group")
+    steps: list[dict[str, Any]] = Field(description="images before and after each step of the recipe")
+
+
+class Subsets(_Model):
+    """All subsets."""
+
+    subsets: list[Subset]
+
+
+class Label(_Model):
+    """A label and how many images bear it."""
+
+    label: str
+    images: int
+
+
+class Labels(_Model):
+    """All labels; none until images are annotated."""
+
+    labels: list[Label]
+
+
+class Statistics(_Model):
+    """The dataset in numbers, as computed with its newest catalogue."""
+
+    state: dict[str, Any] = Field(description="release and generation they describe")
+    totals: dict[str, int | None]
+    series: dict[str, list[tuple[str, int]]] = Field(description="label and count, most frequent first")
+    spread: dict[str, Any] = Field(description="quantiles and mean")
+    quantiles: list[float]
+
+
+class Health(_Model):
+    """Whether the server lives, and whether it can answer."""
+
+    status: str = Field(examples=["ready"])
+    catalogue: str | None = Field(None, description="newest release in the catalogue that is served")
+    search: bool | None = Field(None, description="a search index is open")
