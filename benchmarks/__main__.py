@@ -6,48 +6,54 @@ measured is made here, or read from ../shared/corpus where that is present.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import sys
+from importlib import import_module
 
-from benchmarks import (
-    change_cost,
-    chunk_pass,
-    item_costs,
-    many_chunks,
-    memory,
-    near_duplicates,
-    partition_page,
-    subset_read,
-    tables,
-)
-from benchmarks.measure import Table, arguments_of
+from benchmarks.measure import arguments_of
 
-BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
-    "jats": tables.jats,
-    "chunk_pass": chunk_pass.benchmark,
-    "memory": memory.benchmark,
-    "inventory_diff": tables.inventory,
-    "change_cost": change_cost.benchmark,
-    "many_chunks": many_chunks.benchmark,
-    "partition_page": partition_page.benchmark,
-    "near_duplicates": near_duplicates.benchmark,
-    "subset_read": subset_read.benchmark,
-    "item_costs": item_costs.benchmark,
+BENCHMARKS = {
+    "jats": "tables:jats",
+    "chunk_pass": "chunk_pass:benchmark",
+    "memory": "memory:benchmark",
+    "inventory_diff": "tables:inventory",
+    "change_cost": "change_cost:benchmark",
+    "many_chunks": "many_chunks:benchmark",
+    "partition_page": "partition_page:benchmark",
+    "near_duplicates": "near_duplicates:benchmark",
+    "subset_read": "subset_read:benchmark",
+    "item_costs": "item_costs:benchmark",
 }
+"""Module and function of each."""
+
+
+def show(name: str, quick: bool) -> None:
+    """Print the tables of one benchmark."""
+    module, _, function = BENCHMARKS[name].partition(":")
+    for table in getattr(import_module(f"benchmarks.{module}"), function)(quick):
+        print(table.markdown(), flush=True)
 
 
 def main() -> None:
-    """Print the tables of the benchmarks named, or of all."""
+    """Print the tables of the benchmarks named, or of all; a failure of one does not stop the others."""
     parser = arguments_of(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
-    print(f"Measured on {os.cpu_count()} cores, {_memory()}.\n")
+    print(f"Measured on {os.cpu_count()} cores, {_memory()}.\n", flush=True)
+    failed = []
     for name in arguments.names or BENCHMARKS:
-        for table in BENCHMARKS[name](arguments.quick):
-            print(table.markdown(), flush=True)
+        # In a process of its own: what one imports must not count as memory of the steps that another starts.
+        process = multiprocessing.get_context("spawn").Process(target=show, args=(name, arguments.quick))
+        process.start()
+        process.join()
+        if process.exitcode:
+            failed.append(name)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def _memory() -> str:
