@@ -68,6 +68,11 @@ class Generation(JsonRecord):
         object.__setattr__(generation, "files", {k: DataFile(**v) for k, v in generation.files.items()})  # type: ignore[arg-type]
         return generation
 
+    @property
+    def id(self) -> str:
+        """16 hex digits that name this generation."""
+        return hashlib.sha256(self.to_json()).hexdigest()[:16]
+
 
 def read_generation(files: Files) -> Generation | None:
     """The newest generation, or None before the first was built."""
@@ -75,6 +80,21 @@ def read_generation(files: Files) -> Generation | None:
         return Generation.from_json(files.read(POINTER))
     except FileNotFoundError:
         return None
+
+
+def find_generation(files: Files, generation_id: str) -> Generation | None:
+    """The generation of this id, while it is the newest or has not been collected as garbage since; else None."""
+    newest = read_generation(files)
+    if newest and newest.id == generation_id:
+        return newest
+    try:
+        return Generation.from_json(files.read(_kept_path(generation_id)))
+    except FileNotFoundError:
+        return None
+
+
+def _kept_path(generation_id: str) -> str:
+    return f"catalogue/generations/{generation_id}.json"
 
 
 def data_digest(manifest: ChunkManifest) -> str:
@@ -90,7 +110,7 @@ def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) ->
     """
     manifests = read_chunk_manifests(files)
     releases = list_releases(files)
-    before = read_generation(files)
+    before = replaced = read_generation(files)
     chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
     paths = _live_paths(files, manifests)
     written_with = schema_versions(manifests.values())
@@ -104,6 +124,8 @@ def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) ->
     counts = {name: data_file.rows for name, data_file in written.items()}
     generation = replace(generation, files=written, counts=counts)
     files.write(WITHDRAWALS, files.read(written["withdrawals"].path))
+    if replaced:  # streams that began with it go on until garbage collection takes it, a grace period from now
+        files.write(_kept_path(replaced.id), replaced.to_json())
     files.write(POINTER, generation.to_json())
     write_local_database(files, generation)
     return generation
