@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from biomedica_assets.dataset.predicates import SOURCES
 
 _AUTHORS = "list_transform(a.authors, lambda p: p.name)"
-_ATTRIBUTION = f"""
+ATTRIBUTION = f"""
     concat_ws(' ',
         CASE WHEN len({_AUTHORS}) > 3 THEN array_to_string({_AUTHORS}[1:3], ', ') || ' et al.'
              WHEN len({_AUTHORS}) > 0 THEN array_to_string({_AUTHORS}, ', ') || '.' END,
@@ -55,7 +55,7 @@ FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "subjects": (("articles",), "list_transform(a.subjects, lambda k: k.subject)"),
     "mesh": (("metadata",), "list_transform(m.mesh, lambda h: h.descriptor)"),
     "cluster": (("duplicates",), "d.cluster"),
-    "attribution": (("images", "figures", "articles"), _ATTRIBUTION),
+    "attribution": (("images", "figures", "articles"), ATTRIBUTION),
 }
 """By name: tables it needs beside the index, and its SQL."""
 

@@ -25,7 +25,7 @@ class CursorError(SearchError):
     """The cursor is not from this search, or the state it belongs to is no longer kept: search again without it."""
 
 
-class IndexMissingError(SearchError):
+class IndexMissingError(SearchError, FileNotFoundError):
     """The store has no search index yet, or none that this version reads: materialize `search_index`."""
 
 
