@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
 from biomedica_assets.store import pubmed_log
-from biomedica_assets.store.derived import read_derived
+from biomedica_assets.store.derived import DerivedManifest, read_derived
 from biomedica_assets.store.duck import duck_url, register
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
@@ -112,8 +112,9 @@ def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) ->
     releases = list_releases(files)
     before = replaced = read_generation(files)
     chunks = {chunk: data_digest(manifest) for chunk, manifest in manifests.items()}
-    paths = _live_paths(files, manifests)
-    written_with = schema_versions(manifests.values())
+    derived = {name: read_derived(files, name) for name in schemas.DERIVED_TABLES}
+    paths = _live_paths(manifests, derived)
+    written_with = schema_versions([*manifests.values(), *(m for each in derived.values() for m in each.values())])
     generation = Generation(CATALOGUE_VERSION, {}, chunks, releases, paths, {}, written_with, honour_pubmed_retractions)
     if before and replace(before, files={}, counts={}) == generation:
         return before
@@ -131,18 +132,18 @@ def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) ->
     return generation
 
 
-def _live_paths(files: Files, manifests: Mapping[str, ChunkManifest]) -> dict[str, list[str]]:
+def _live_paths(
+    manifests: Mapping[str, ChunkManifest], derived: Mapping[str, Mapping[str, DerivedManifest]]
+) -> dict[str, list[str]]:
     """Live Parquet files by table, in partition order."""
     paths = {
         name: [m.tables[name].path for m in manifests.values() if name in m.tables] for name in schemas.CHUNK_TABLES
     }
-    for name in schemas.DERIVED_TABLES:
-        paths[name] = [manifest.file.path for manifest in read_derived(files, name).values()]
-    return paths
+    return paths | {name: [each.file.path for each in partitions.values()] for name, partitions in derived.items()}
 
 
-def schema_versions(manifests: Iterable[ChunkManifest]) -> list[str]:
-    """Schema versions that the chunks' tables were written with."""
+def schema_versions(manifests: Iterable[ChunkManifest | DerivedManifest]) -> list[str]:
+    """Schema versions that the tables were written with."""
     return sorted({str(manifest.inputs.get("schema")) for manifest in manifests})
 
 
@@ -170,7 +171,7 @@ def _build_tables(
             return _empty(schema)
         return f"SELECT * FROM read_parquet({url(before.files[table].path)})"
 
-    written = schema_versions(manifests.values())
+    written = now.schemas
 
     def of_chunks(table: str, chunks: Iterable[str]) -> str:
         paths = [manifests[chunk].tables[table].path for chunk in chunks]

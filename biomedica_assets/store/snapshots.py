@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -144,22 +144,34 @@ def write_snapshot(files: Files, snapshot: Snapshot) -> None:
 
 
 def with_manifests(
-    snapshot: Snapshot, manifests: Mapping[str, ChunkManifest], catalogue: Mapping[str, DataFile] | None = None
+    snapshot: Snapshot,
+    manifests: Mapping[str, ChunkManifest],
+    catalogue: Mapping[str, DataFile] | None = None,
+    derived: Iterable[DerivedManifest] | None = None,
 ) -> Snapshot:
-    """The same state with its chunks, and some files of its catalogue, in other files."""
+    """The same state with its chunks, derived tables and some files of its catalogue in other files."""
     generation = snapshot.catalogue
+    derived = list(snapshot.derived_manifests() if derived is None else derived)
+    tables: dict[str, dict[str, DerivedManifest]] = {name: {} for name in snapshot.derived}
+    for each in derived:
+        tables[each.table][each.partition] = each
     paths = {name: [m.tables[name].path for m in manifests.values() if name in m.tables] for name in CHUNK_TABLES}
     generation = replace(
         generation,
         files={**generation.files, **(catalogue or {})},
         chunks={chunk: data_digest(manifest) for chunk, manifest in manifests.items()},
-        paths={**generation.paths, **paths},
-        schemas=schema_versions(manifests.values()),
+        paths={
+            **generation.paths,
+            **paths,
+            **{t: [m.file.path for m in parts.values()] for t, parts in tables.items()},
+        },
+        schemas=schema_versions([*manifests.values(), *derived]),
     )
     return replace(
         snapshot,
         generation=json.loads(generation.to_json()),
         chunks={chunk: json.loads(manifest.to_json()) for chunk, manifest in manifests.items()},
+        derived={t: {p: json.loads(m.to_json()) for p, m in parts.items()} for t, parts in tables.items()},
     )
 
 
