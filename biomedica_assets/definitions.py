@@ -13,7 +13,7 @@ from biomedica_assets.assets.metadata import build_metadata_assets
 from biomedica_assets.assets.release import file_list
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.assets.subsets import build_dataset_assets
-from biomedica_assets.automation.checks import unfinished_chunks
+from biomedica_assets.automation.checks import pmcids_agree, unfinished_chunks
 from biomedica_assets.automation.jobs import JOBS
 from biomedica_assets.automation.schedules import build_schedules
 from biomedica_assets.automation.sensors import build_sensors
@@ -40,7 +40,7 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
             card,
             snapshot,
         ],
-        asset_checks=[unfinished_chunks],
+        asset_checks=[unfinished_chunks, pmcids_agree],
         jobs=JOBS,
         schedules=build_schedules(settings),
         sensors=build_sensors(settings),

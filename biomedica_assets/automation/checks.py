@@ -1,8 +1,10 @@
-"""Standing checks over the whole store: what is unfinished, what failed. Run them from the UI or by the digest."""
+"""Standing checks over the whole store: what is unfinished, what failed, where sources disagree."""
 
 import dagster as dg
 
+from biomedica_assets.assets.previews import markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.dataset.conflicts import pmcid_conflicts
 from biomedica_assets.ingest.status import store_status
 
 
@@ -22,5 +24,22 @@ def unfinished_chunks(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
             "first_unfinished": dg.MetadataValue.text(", ".join(status.unfinished[:20]) or "none"),
             "failed_rows": dg.MetadataValue.int(status.failed_rows),
             "chunks_with_most_failures": dg.MetadataValue.json(dict(worst)),
+        },
+    )
+
+
+@dg.asset_check(asset="catalogue", description="PubMed's records state the PMCID that their articles are listed under.")
+def pmcids_agree(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
+    """Warn about articles whose PubMed record is that of another article: their MeSH and status are not theirs."""
+    found = pmcid_conflicts(biomedica.open().files)
+    rows = [(row["article_id"], row["pmid"], f"PMC{row['record_pmcid']}") for row in found.examples]
+    return dg.AssetCheckResult(
+        passed=not found.differing,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{found.differing} of {found.compared} articles have another PMCID in PubMed's record",
+        metadata={
+            "compared": dg.MetadataValue.int(found.compared),
+            "differing": dg.MetadataValue.int(found.differing),
+            "examples": dg.MetadataValue.md(markdown_table(("article", "PMID", "PMCID by PubMed"), rows)),
         },
     )

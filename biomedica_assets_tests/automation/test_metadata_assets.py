@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.automation.checks import pmcids_agree
 from biomedica_assets.automation.partitions import PMC_CHUNK
 from biomedica_assets.definitions import build_definitions
 from biomedica_assets.store.catalogue import open_catalogue
@@ -50,6 +51,7 @@ def run(tmp_path, pubmed):
         assert instance.get_dynamic_partitions(PMC_CHUNK) == CHUNKS
         chunk_pass = [a.key.path[-1] for a in job.asset_layer.asset_graph.asset_nodes if a.group_name == "articles"]
         assert materialize(*chunk_pass, tags=RANGE).success
+        materialize.resource = resource
         materialize.instance, materialize.files = instance, Files(tmp_path / "store")
         yield materialize
 
@@ -87,3 +89,25 @@ def test_a_refusal_fails_with_ncbi_s_words(run, pubmed, monkeypatch):
     result = run("metadata", partition=CHUNKS[0])
     (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     assert "API key invalid" in failure.user_failure_data.description
+
+
+def test_a_record_of_another_article_is_a_warning_on_the_catalogue(run, pubmed, monkeypatch):
+    def of_pmcid(pmid, pmcid):
+        given = f'<ArticleId IdType="pmc">PMC{pmcid}</ArticleId></ArticleIdList>'
+        return article(pmid).replace("</ArticleIdList>", given)
+
+    def check():
+        assert run("catalogue").success
+        return pmcids_agree.node_def.compute_fn.decorated_fn(run.resource)
+
+    none = check()
+    assert none.passed, "no metadata yet: nothing to compare"
+    assert none.metadata["compared"].value == 0
+    pubmed.records = {1: of_pmcid(1, 1), 2: of_pmcid(2, 9), 3: article(3)}
+    monkeypatch.setenv("BIOMEDICA_ENTREZ_URL", pubmed.url)
+    assert run("metadata", tags=RANGE).success
+    found = check()
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    assert found.description == "1 of 2 articles have another PMCID in PubMed's record"
+    assert "| PMC2.1 | 2 | PMC9 |" in found.metadata["examples"].value
