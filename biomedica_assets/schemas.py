@@ -31,6 +31,7 @@ _TEXT = pa.string()
 _INT = pa.int64()
 _BOOL = pa.bool_()
 _TEXTS = pa.list_(pa.string())
+_VECTOR = pa.list_(pa.float16())
 
 
 def _structs(**fields: pa.DataType) -> pa.DataType:
@@ -494,6 +495,35 @@ METADATA = Table(
     ),
 )
 
+_ENCODER = Column("encoder", _TEXT, "model, dimensions and the first digits of its weights' SHA-256", required=True)
+
+CAPTION_FEATURES = Table(
+    "caption_features",
+    "A vector for every caption (of the figure and of its group) by the text encoder; none for what has no words.",
+    ("figure_id",),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("sha256", _TEXT, "SHA-256 of the encoded text in UTF-8, 64 hex digits", required=True),
+        _ENCODER,
+        Column("vector", _VECTOR, "the caption's vector, of length 1", "captions.text, group_caption", required=True),
+    ),
+)
+
+IMAGE_FEATURES = Table(
+    "image_features",
+    "A vector for every image by the image encoder; none for what cannot be decoded.",
+    ("image_id",),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        _ENCODER,
+        Column("vector", _VECTOR, "the image's vector, of length 1", "archive shard", required=True),
+    ),
+)
+
 VERSION_LOG = Table(
     "version_log",
     "Catalogue: the outcome of every file-list row of every committed chunk that states something, and all removals.",
@@ -662,7 +692,7 @@ CHUNK_TABLES: dict[str, Table] = {
 }
 """The tables that the chunk pass writes, in lineage order."""
 
-DERIVED_TABLES: dict[str, Table] = {table.name: table for table in (METADATA,)}
+DERIVED_TABLES: dict[str, Table] = {table.name: table for table in (METADATA, CAPTION_FEATURES, IMAGE_FEATURES)}
 """Tables made from committed chunks later on, partition by partition (see `store.derived`)."""
 
 RECORD_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "objects", "failures")
@@ -721,6 +751,8 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
         }
     if pa.types.is_integer(kind):
         return {"type": "integer"}
+    if pa.types.is_floating(kind):
+        return {"type": "number"}
     if pa.types.is_boolean(kind):
         return {"type": "boolean"}
     return {"type": "string"}

@@ -231,16 +231,26 @@ def load_encoder(name: str, *, weights: str | None = None, device: str = "auto")
             return SentenceEncoder(argument, device=device)
 
 
-def configured_encoder(settings: Settings, modality: str) -> Encoder:
-    """The encoder of ``text`` or ``image`` that the settings name.
+def configured_name(settings: Settings, modality: str) -> str:
+    """The name of the encoder of ``text`` or ``image`` that the settings ask for.
 
     Raises:
-        EncoderError: as of `load_encoder`, or the named encoder does not know this modality.
+        EncoderError: there is no such encoder, or it does not know this modality.
     """
     name = settings.text_encoder if modality == "text" else settings.image_encoder
     known = find_encoder(name)
     if modality not in known.modalities:
         setting = f"BIOMEDICA_{modality.upper()}_ENCODER"
         raise EncoderError(f"{setting} is {name}, which encodes {' and '.join(known.modalities)} only")
-    weights = settings.encoder_weights if known.kind == "open_clip" else None
+    return name
+
+
+def configured_encoder(settings: Settings, modality: str) -> Encoder:
+    """Load the encoder of ``text`` or ``image`` that the settings ask for.
+
+    Raises:
+        EncoderError: as of `configured_name` and `load_encoder`.
+    """
+    name = configured_name(settings, modality)
+    weights = settings.encoder_weights if find_encoder(name).kind == "open_clip" else None
     return load_encoder(name, weights=weights or None, device=settings.encoder_device)
