@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     serve_timeout: float = Field(30, gt=0, description="seconds after which an unanswered request is given up")
     serve_body_bytes: int = Field(12 << 20, ge=1024, description="largest request body: an image as query")
     serve_refresh_seconds: float = Field(15, gt=0, description="how often the server looks for news in the store")
+    serve_streams: int = Field(16, ge=1, description="streams under way per process; more are answered 503")
+    stream_stall_seconds: float = Field(120, gt=0, description="a stream whose reader takes nothing so long is cut")
+    stream_cache_bytes: int = Field(1 << 30, ge=0, description="memory per process for planned streams")
     image_cache_seconds: int = Field(86_400, ge=0, description="how long others may keep an image, withdrawn or not")
     thumbnail_bytes: int = Field(1 << 30, ge=0, description="bytes of thumbnails kept in the cache folder")
 
