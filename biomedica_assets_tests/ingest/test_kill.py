@@ -132,5 +132,6 @@ def test_sigkill(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3000)  # 28 builds of up to half a minute, each with a bound of its own
 def test_sigkill_often(tmp_path: Path) -> None:
     killed_builds(tmp_path, kills=20, seed=1)

@@ -252,8 +252,10 @@ def test_time_grows_with_length(piece: str) -> None:
         parse(body)
         return time.process_time() - start
 
-    seconds(50)
-    assert seconds(8000) < 16 * max(seconds(1000), 0.01)  # eight times the length; 64 times the time, were it quadratic
+    def least(n: int) -> float:
+        return min(seconds(n) for _ in range(5))  # the others met the garbage collector, or caches full of other work
+
+    assert least(8000) < 16 * max(least(1000), 0.01)  # eight times the length; 64 times the time, were it quadratic
 
 
 def test_counts_of_one_article_are_consistent() -> None:
