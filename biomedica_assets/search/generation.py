@@ -1,0 +1,295 @@
+"""The builder: what changed in the catalogue since the last index generation becomes the next one.
+
+A build works on a copy of the generation before (hard links) in a scratch folder, deletes and adds what changed, puts
+new files below ``index/files/``, and publishes by one atomic put. Killed at any instant it leaves the generation before
+as it was. An article is looked at again when the files it comes from changed, and indexed again when what they say of
+it did. What does not belong here: what is said of an article (`documents`), vectors (`spaces`), reading (`searcher`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from biomedica_assets import schemas
+from biomedica_assets.search.documents import ArticleDocument, iter_documents, pack
+from biomedica_assets.search.keyword import KEYWORD_VERSION, KeywordWriter
+from biomedica_assets.search.local import local_copy
+from biomedica_assets.search.manifest import (
+    BUILD_ONLY,
+    INDEX_VERSION,
+    IndexManifest,
+    publish,
+    publish_file,
+    read_newest,
+)
+from biomedica_assets.search.requests import IndexMissingError
+from biomedica_assets.search.rows import RowWriter, merge_rows
+from biomedica_assets.store.catalogue import Generation, connect, read_generation, removed_since
+from biomedica_assets.store.duck import duck_url
+from biomedica_assets.store.files import Files
+from biomedica_assets.store.manifests import DataFile
+
+DEAD_SHARE = 0.3
+"""An index of which more than this share of rows is dead is built anew."""
+STATES = BUILD_ONLY + "states.parquet"
+DEAD = "dead.npy"
+_STATES = pa.schema(
+    [(name, pa.string()) for name in ("article_id", "chunk", "inputs", "content")] + [("figures", pa.int64())]
+)
+_DOCUMENT_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images")
+_MUTABLE = {"meta.json", ".managed.json"}  # all other files of tantivy are written once under names of their own
+_LOCKS = {".tantivy-writer.lock", ".tantivy-meta.lock"}
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build did. ``rebuilt`` says why it started from nothing; null when it applied a delta."""
+
+    manifest: IndexManifest
+    added: int
+    deleted: int
+    looked_at: int
+    bytes_written: int
+    seconds: float
+    rebuilt: str | None
+    changed: bool
+
+    def counts(self) -> dict[str, int]:
+        """Figures, articles and so on of the generation, as published."""
+        return dict(self.manifest.counts)
+
+
+def build_index(
+    files: Files,
+    *,
+    article_text: bool = True,
+    rebuild: bool = False,
+    scratch: str | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Built:
+    """Bring the search index up to the catalogue; what stands is returned when nothing changed.
+
+    Args:
+        files: the store.
+        article_text: index the articles' paragraphs too (most of the index's size).
+        rebuild: start from nothing.
+        scratch: local folder for the build.
+        log: gets sentences for people.
+
+    Raises:
+        FileNotFoundError: the store has no catalogue yet.
+    """
+    started = time.monotonic()
+    catalogue = read_generation(files)
+    if catalogue is None:
+        raise FileNotFoundError(f"{files.url} has no catalogue yet: materialize the asset `catalogue`")
+    options = {"article_text": article_text, "keyword_version": KEYWORD_VERSION}
+    before = read_newest(files)
+    why = _reason(before, options, rebuild)
+    with tempfile.TemporaryDirectory(prefix="search-index-", dir=scratch or None) as name:
+        folder = Path(name) / "generation"
+        if before is not None and why is None:
+            try:
+                _copy(local_copy(files, before, Path(name) / "copy", building=True), folder)
+            except IndexMissingError as error:
+                why = str(error)
+        if why is not None:
+            log(f"search index: built anew: {why}")
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        base = before if why is None else None
+        build = _Build(files, catalogue, folder, base, article_text)
+        with connect(files, Path(name)) as connection:
+            build.apply(connection)
+        manifest, written = build.publishable(options)
+        changed = before is None or manifest.id != before.id
+        if changed:
+            publish(files, manifest)
+    seconds = time.monotonic() - started
+    return Built(manifest, build.added, build.deleted, build.looked_at, written, seconds, why, changed)
+
+
+def _reason(before: IndexManifest | None, options: dict[str, Any], rebuild: bool) -> str | None:
+    """Why to start from nothing."""
+    if before is None:
+        return "there is none yet"
+    if rebuild:
+        return "as asked for"
+    if before.version != INDEX_VERSION or before.options != options:
+        return "made by other rules"
+    if before.rows and before.counts["dead"] > DEAD_SHARE * before.rows:
+        return f"{before.counts['dead']:,} of {before.rows:,} rows are dead"
+    return None
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A folder of hard links; what is ever written in place is copied."""
+    for path in source.rglob("*"):
+        if path.is_file() and path.name not in _LOCKS:
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if path.name in _MUTABLE:
+                shutil.copyfile(path, place)
+            else:
+                place.hardlink_to(path)
+
+
+class _Build:
+    """One build in its folder."""
+
+    def __init__(
+        self, files: Files, catalogue: Generation, folder: Path, before: IndexManifest | None, article_text: bool
+    ) -> None:
+        self.files, self.catalogue, self.folder, self.before = files, catalogue, folder, before
+        self.article_text = article_text
+        self.rows = before.rows if before else 0
+        self.added = self.deleted = self.looked_at = 0
+        self._dead = np.load(folder / DEAD) if (folder / DEAD).exists() else np.empty(0, np.uint32)
+        self._row_files = sorted((folder / "rows").glob("*.parquet"))
+
+    def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Delete and add what changed; afterwards the folder holds the next generation."""
+        self._plan(connection)
+        self.looked_at = _count(connection, "wanted")
+        gone = [row[0] for row in connection.execute("SELECT article_id FROM gone ORDER BY 1").fetchall()]
+        fresh_states = self._index(connection, gone)
+        self._finish_rows(connection)
+        self._write_states(connection, fresh_states)
+
+    def _plan(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Tables: ``now`` (what should be indexed), ``before``, ``wanted`` (to be looked at), ``gone``."""
+        generation, files = self.catalogue, self.files
+        paths = {name: _by_partition(generation.paths.get(name, [])) for name in (*_DOCUMENT_TABLES, "metadata")}
+        chunks = [
+            {"chunk": chunk, "digest": _digest([paths[name].get(chunk, "") for name in _DOCUMENT_TABLES])}
+            for chunk in generation.chunks
+        ]
+        _load(
+            connection, "chunks", pa.Table.from_pylist(chunks, pa.schema([("chunk", "string"), ("digest", "string")]))
+        )
+        metadata = [{"partition": name, "path": path} for name, path in paths["metadata"].items()]
+        names = pa.schema([("partition", "string"), ("path", "string")])
+        _load(connection, "pubmed_files", pa.Table.from_pylist(metadata, names))
+        withheld = pa.table({"id": pa.array(sorted(removed_since(files, generation)), pa.string())})
+        _load(connection, "withheld", withheld)
+        current = f"read_parquet('{duck_url(files, generation.files['current'].path)}')"
+        if "pubmed_log" in generation.files:
+            log = f"(FROM read_parquet('{duck_url(files, generation.files['pubmed_log'].path)}') WHERE is_newest)"
+        else:
+            log = "(SELECT NULL::BIGINT AS pmid, NULL::VARCHAR AS partition WHERE false)"
+        connection.execute(f"""
+            CREATE TABLE now AS
+            SELECT c.chunk, c.article_id, c.pmid, l.partition,
+                   left(md5(concat_ws('|', k.digest, p.path)), 16) AS inputs
+            FROM {current} c JOIN chunks k USING (chunk)
+            LEFT JOIN {log} l ON l.pmid = c.pmid
+            LEFT JOIN pubmed_files p ON p.partition = l.partition
+            WHERE concat('PMC', c.pmcid, '.', c.version) NOT IN (FROM withheld)
+        """)
+        states = self.folder / STATES
+        if states.exists():
+            connection.execute(f"CREATE TABLE before AS FROM read_parquet('{states}')")
+        else:
+            _load(connection, "before", _STATES.empty_table())
+        connection.execute("""
+            CREATE TABLE wanted AS SELECT n.*, b.content FROM now n LEFT JOIN before b USING (article_id)
+            WHERE b.article_id IS NULL OR b.chunk <> n.chunk OR b.inputs <> n.inputs
+        """)
+        connection.execute("CREATE TABLE gone AS SELECT article_id FROM before ANTI JOIN now USING (article_id)")
+
+    def _index(self, connection: duckdb.DuckDBPyConnection, gone: list[str]) -> Path | None:
+        """Write the keyword indexes and the new rows; the path of the new states, null when none was looked at."""
+        if not gone and not self.looked_at and self.before is not None:
+            return None
+        figures = KeywordWriter(self.folder / "figures", "figures")
+        articles = KeywordWriter(self.folder / "articles", "articles")
+        states = self.folder.parent / "fresh-states.parquet"
+        changed: list[str] = []
+        rows = RowWriter(self.folder / "rows" / f"{self._next_row_file():06d}.parquet")
+        with pq.ParquetWriter(states, _STATES) as writer:
+            for batch in _batches(self._documents(connection), 500):
+                for document, previous, state in batch:
+                    if previous == state["content"]:
+                        continue  # other files, but they say the same
+                    if previous is not None:
+                        changed.append(document.article_id)
+                        figures.delete([document.article_id])
+                        articles.delete([document.article_id])
+                    articles.add_article(document)
+                    for figure in document.figures:
+                        figures.add_figure(self.rows, figure, document)
+                        rows.add(self.rows, figure, document)
+                        self.rows += 1
+                        self.added += 1
+                writer.write_table(pa.Table.from_pylist([state for *_, state in batch], _STATES))
+        rows.close()
+        for writer_of in (figures, articles):
+            writer_of.delete(gone)
+            writer_of.commit()
+        removed = pa.table({"article_id": pa.array([*gone, *changed], pa.string())})
+        _load(connection, "removed", removed)
+        self._bury(connection)
+        if rows.count:
+            self._row_files.append(self.folder / "rows" / f"{self._next_row_file():06d}.parquet")
+        return states
+
+    def _documents(
+        self, connection: duckdb.DuckDBPyConnection
+    ) -> Iterator[tuple[ArticleDocument, str | None, dict[str, Any]]]:
+        """Documents to look at, the hash of what the index says of each article now, and its new state."""
+        inputs: dict[str, tuple[str, str | None]] = {}
+        chunk = None
+        for document in iter_documents(connection, self.files, self.catalogue, body=self.article_text):
+            if document.chunk != chunk:
+                chunk = document.chunk
+                query = "SELECT article_id, inputs, content FROM wanted WHERE chunk = ?"
+                made_of = self.catalogue.files
+        inputs: dict[str, Any] = {n: made_of[n].sha256 for n in made_of if n in ("current", "pubmed_log")}
+        counts = {
+            "figures": self.rows - len(self._dead),
+            "articles": self.articles,
+            "images": self.images,
+            "dead": len(self._dead),
+        }
+        manifest = IndexManifest(INDEX_VERSION, inputs, options, listed, self.rows, counts)
+        return manifest, written
+
+
+def _by_partition(paths: list[str]) -> dict[str, str]:
+    return {PurePosixPath(path).name.rpartition("-")[0]: path for path in paths}
+
+
+def _digest(texts: list[str]) -> str:
+    return hashlib.sha256("\n".join([str(schemas.SCHEMA_VERSION), *texts]).encode()).hexdigest()[:16]
+
+
+def _load(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    connection.register("arriving", table)
+    connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM arriving")
+    connection.unregister("arriving")
+
+
+def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
+
+
+def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    yield batch

@@ -1,0 +1,206 @@
+"""Rows: every figure's number within the index, and what filters need to know of it, image by image.
+
+A row is given once and never again until the index is built anew; vectors, masks and deletions speak of rows. The
+filter columns lie in Parquet files beside the index and are asked by DuckDB: `RowTable.mask` turns filters into one
+boolean per row. What does not belong here: the filters' meaning (`dataset.filters`), keyword search (`keyword`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.search.documents import ArticleDocument, FigureDocument
+from biomedica_assets.search.keyword import IMAGE_FIELDS
+
+_TEXTS = pa.list_(pa.string())
+ROWS = pa.schema(
+    [
+        ("row", pa.uint32()),
+        ("image", pa.uint16()),
+        ("article_id", pa.string()),
+        ("figure_id", pa.string()),
+        ("pmcid", pa.int64()),
+        *((name, pa.string()) for name in ("article_group", "licence_group", "licence_code", "media_type", "kind")),
+        *((name, pa.int64()) for name in ("width", "height", "bytes")),
+        *((name, pa.string()) for name in ("journal", "journal_abbreviation", "publisher", "article_type")),
+        *((name, pa.string()) for name in ("language", "publication_date")),
+        *((name, _TEXTS) for name in ("publication_types", "mesh", "mesh_uis", "keywords", "subjects")),
+    ]
+)
+"""One line per image of a figure, one without image values for a figure that has none; named as filters name them."""
+
+_BATCH = 20_000
+_MASK_BYTES = 256 << 20
+_IMAGE_COLUMNS = {
+    "licence": "licence_code",
+    **{n: n for n in ("licence_group", "media_type", "width", "height", "bytes")},
+}
+
+
+class RowWriter:
+    """Writes the lines of new rows to a Parquet file, in ascending order of rows; leaves none when there are none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+        self._lines: list[dict[str, Any]] = []
+        self.count = 0
+
+    def add(self, row: int, figure: FigureDocument, article: ArticleDocument) -> None:
+        names = [name for name in ROWS.names if name in article.filters]
+        shared = {name: article.filters[name] for name in names}
+        for number, image in enumerate(figure.images):
+            own = {"row": row, "image": number, "figure_id": figure.figure_id, "kind": figure.kind}
+            self._lines.append(shared | own | image)
+        if len(self._lines) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            if self._writer is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._writer = pq.ParquetWriter(self._path, ROWS, compression="zstd")
+            self._writer.write_table(pa.Table.from_pylist(self._lines, schema=ROWS))
+            self.count += len(self._lines)
+            self._lines = []
+
+    def close(self) -> None:
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def merge_rows(paths: Sequence[Path], target: Path, dead: np.ndarray) -> int:
+    """Write the lines of several files, in order, as one, without those of dead rows; how many there are."""
+    count = 0
+    with pq.ParquetWriter(target, ROWS, compression="zstd") as writer:
+        for path in paths:
+            for batch in pq.ParquetFile(path).iter_batches(_BATCH, use_threads=False):
+                kept = batch.filter(pa.array(~np.isin(batch.column("row").to_numpy(), dead)))
+                writer.write_batch(kept)
+                count += len(kept)
+    return count
+
+
+def in_groups(served: Iterable[str]) -> str:
+    """SQL: the line's article and image are in one of these licence groups."""
+    groups = ", ".join("'" + group.replace("'", "''") + "'" for group in served) or "NULL"
+    return f"article_group IN ({groups}) AND licence_group IN ({groups})"
+
+
+class RowTable:
+    """The rows of one generation, for one server's licence groups. Safe for many threads.
+
+    Args:
+        paths: the Parquet files.
+        rows: one more than the largest row.
+        dead: rows that are deleted.
+        served: licence groups of which anything may be found.
+    """
+
+    def __init__(self, paths: Sequence[Path], rows: int, dead: np.ndarray, served: Sequence[str]) -> None:
+        self.rows, self._served = rows, tuple(served)
+        self._connection = duckdb.connect(config={"threads": 2, "memory_limit": "512MB"})
+        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        empty = ROWS.empty_table()
+        self._connection.register("none", empty)
+        source = f"read_parquet([{listed}])" if paths else "none"
+        self._connection.execute(f"CREATE VIEW rows AS SELECT * FROM {source}")
+        self.alive = np.zeros(rows, bool)
+        """bool [rows]: figures that are in the index."""
+        self.pmcids = np.zeros(rows, np.int64)
+        """int64 [rows]: the article of each figure; 0 for rows that are gone."""
+        for batch in self._read('SELECT "row", pmcid FROM rows WHERE image = 0', []):
+            numbers = batch.column("row").to_numpy()
+            self.alive[numbers] = True
+            self.pmcids[numbers] = batch.column("pmcid").to_numpy()
+        self.alive[dead] = False
+        self._connection.execute("""
+            CREATE TABLE several AS SELECT * FROM rows WHERE "row" IN (SELECT "row" FROM rows WHERE image > 0)
+        """)
+        self._cache: OrderedDict[Any, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def mask(self, filters: Filters) -> np.ndarray:
+        """bool [rows]: figures with an image that the filters keep and that may be served. Do not write to it.
+
+        Raises:
+            FilterError: a filter needs a table that does not exist yet.
+        """
+        return self._cached(("mask", filters), lambda: self._mask(filters))
+
+    def _mask(self, filters: Filters) -> np.ndarray:
+        condition, values = filters.sql()
+        mask = np.zeros(self.rows, bool)
+        for batch in self._read(f'SELECT "row" FROM rows WHERE {in_groups(self._served)} AND ({condition})', values):
+            mask[batch.column("row").to_numpy()] = True
+        return mask & self.alive
+
+    def apart(self, filters: Filters, *, by: str = "row") -> np.ndarray:
+        """Rows (or PMCIDs) of which each condition holds for some image, but not all of them for one image.
+
+        Filters by single fields find them wrongly.
+        """
+        return self._cached((by, filters), lambda: self._apart(filters, by))
+
+    def _apart(self, filters: Filters, by: str) -> np.ndarray:
+        groups = {"licence_group": [in_groups(self._served)]}
+        values: dict[str, list[Any]] = {"licence_group": []}
+        for name, sql, bound in filters.conditions():
+            field = name.removesuffix("_min").removesuffix("_max")
+            if field in IMAGE_FIELDS or by == "pmcid":
+                groups.setdefault(field, []).append(sql)
+                values.setdefault(field, []).extend(bound)
+        if len(groups) < 2:
+            return np.empty(0, np.int64)
+        each = [" AND ".join(f"({sql})" for sql in parts) for parts in groups.values()]
+        bound = [value for field in groups for value in values[field]]
+        some = " AND ".join(f"bool_or(coalesce({sql}, false))" for sql in each)
+        together = " AND ".join(f"({sql})" for sql in each)
+        source = "several" if by == "row" else "rows"
+        query = f"""
+            SELECT "{by}" FROM {source} GROUP BY "{by}"
+            HAVING {some} AND NOT bool_or(coalesce({together}, false)) ORDER BY 1
+        """
+        found = [batch.column(0).to_numpy() for batch in self._read(query, [*bound, *bound])]
+        return np.concatenate(found) if found else np.empty(0, np.int64)
+
+    def of_articles(self, article_ids: Iterable[str]) -> dict[str, list[int]]:
+        """Rows of these article versions that are in the index, by version; those without any are left out."""
+        wanted = list(article_ids)
+        found: dict[str, list[int]] = {}
+        query = 'SELECT article_id, "row" FROM rows WHERE image = 0 AND list_contains(?, article_id)'
+        for batch in self._read(query, [wanted]) if wanted else ():
+            for article_id, row in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                if self.alive[row]:
+                    found.setdefault(article_id, []).append(row)
+        return found
+
+    def _read(self, query: str, values: list[Any]) -> pa.RecordBatchReader:
+        return self._connection.cursor().sql(query, params=values).to_arrow_reader(1 << 17)
+
+    def _cached(self, key: Any, make: Callable[[], np.ndarray]) -> np.ndarray:
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+        made = make()
+        made.setflags(write=False)
+        with self._lock:
+            self._cache[key] = made
+            while sum(array.nbytes for array in self._cache.values()) > _MASK_BYTES and len(self._cache) > 1:
+                self._cache.popitem(last=False)
+        return made
