@@ -255,7 +255,80 @@ class _Build:
             if document.chunk != chunk:
                 chunk = document.chunk
                 query = "SELECT article_id, inputs, content FROM wanted WHERE chunk = ?"
-                made_of = self.catalogue.files
+                inputs = {a: (i, c) for a, i, c in connection.execute(query, [chunk]).fetchall()}
+            made_of, previous = inputs[document.article_id]
+            state = {
+                "article_id": document.article_id,
+                "chunk": document.chunk,
+                "inputs": made_of,
+                "content": hashlib.sha256(pack(asdict(document) | {"chunk": None})).hexdigest()[:16],
+                "figures": len(document.figures),
+            }
+            yield document, previous, state
+
+    def _next_row_file(self) -> int:
+        return int(self._row_files[-1].stem) + 1 if self._row_files else 0
+
+    def _bury(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Rows of what was removed become dead; only files of before can hold any."""
+        first_new = self.before.rows if self.before else 0
+        if not self._row_files or not first_new:
+            return
+        listed = ", ".join(f"'{path}'" for path in self._row_files)
+        found = connection.execute(f"""
+            SELECT DISTINCT "row" FROM read_parquet([{listed}]) SEMI JOIN removed USING (article_id)
+            WHERE "row" < {first_new}
+        """).fetchnumpy()["row"]
+        fresh = np.setdiff1d(np.asarray(found, np.uint32), self._dead)
+        self.deleted = len(fresh)
+        self._dead = np.union1d(self._dead, fresh).astype(np.uint32)
+
+    def _finish_rows(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Few files of rows: a file joins the one before while it is at least a quarter of its size."""
+        files = self._row_files
+        while len(files) > 1 and 4 * files[-1].stat().st_size >= files[-2].stat().st_size:
+            joined = files[-2].with_name(f"{int(files[-1].stem) + 1:06d}.parquet")
+            merge_rows(files[-2:], joined, self._dead)
+            for path in files[-2:]:
+                path.unlink()
+            files[-2:] = [joined]
+        if self._dead.size:
+            (self.folder / DEAD).unlink(missing_ok=True)  # a hard link: never written in place
+            np.save(self.folder / DEAD, self._dead)
+        listed = ", ".join(f"'{path}'" for path in files)
+        self.images = _count(connection, f"read_parquet([{listed}]) WHERE media_type IS NOT NULL") if files else 0
+
+    def _write_states(self, connection: duckdb.DuckDBPyConnection, fresh: Path | None) -> None:
+        if fresh is None:
+            self.articles = _count(connection, "before")
+            return
+        path = self.folder.parent / "states.parquet"
+        connection.execute(f"""
+            COPY (SELECT b.* FROM before b
+                  ANTI JOIN (SELECT article_id FROM wanted UNION ALL FROM gone) USING (article_id)
+                  UNION ALL BY NAME FROM read_parquet('{fresh}') ORDER BY article_id)
+            TO '{path}' (FORMAT parquet, COMPRESSION zstd)
+        """)
+        target = self.folder / STATES
+        target.parent.mkdir(exist_ok=True)
+        path.replace(target)
+        self.articles = _count(connection, f"read_parquet('{target}')")
+
+    def publishable(self, options: dict[str, Any]) -> tuple[IndexManifest, int]:
+        """Put the folder's new files into the store; the manifest that names all, and the bytes written."""
+        old = self.before.files if self.before else {}
+        known = {file.sha256: file for file in old.values()}
+        listed: dict[str, DataFile] = {}
+        written = 0
+        for path in sorted(path for path in self.folder.rglob("*") if path.is_file() and path.name not in _LOCKS):
+            name = str(PurePosixPath(path.relative_to(self.folder)))
+            if name in old and path.name not in _MUTABLE and path.parent.name in ("figures", "articles", "rows"):
+                listed[name] = old[name]
+                continue
+            path.chmod(0o644)  # tantivy keeps some to their owner; a server may be another user
+            listed[name] = publish_file(self.files, path, known)
+            written += listed[name].bytes if listed[name].sha256 not in known else 0
+        made_of = self.catalogue.files
         inputs: dict[str, Any] = {n: made_of[n].sha256 for n in made_of if n in ("current", "pubmed_log")}
         counts = {
             "figures": self.rows - len(self._dead),
