@@ -26,6 +26,8 @@ from biomedica_assets.ingest.progress import reporting
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.summary import summarise
 from biomedica_assets.ingest.workspace import Workspace
+from biomedica_assets.models.encoders import why_unusable
+from biomedica_assets.models.features import MODALITIES, unfinished_features
 from biomedica_assets.store.snapshots import list_snapshots
 
 
@@ -100,6 +102,7 @@ def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
             with reporting(bar.update):
                 _run(instance, list(schemas.CHUNK_TABLES), keys)
     _fetch_metadata(instance, workspace)
+    _encode(instance, workspace)
     _run(instance, ["catalogue"])
     _run(instance, ["duplicates"])
     recipes = load_recipes(settings.recipe_folder)
@@ -131,6 +134,21 @@ def _fetch_metadata(instance: dg.DagsterInstance, workspace: Workspace) -> None:
     unfinished = set(unfinished_metadata(workspace.files))
     for keys in contiguous_ranges(ordered, unfinished, workspace.settings.chunks_per_run):
         _run(instance, ["metadata"], keys)
+
+
+def _encode(instance: dg.DagsterInstance, workspace: Workspace) -> None:
+    """Vectors of chunks that have none; left out, with the reason, where an encoder cannot be had."""
+    for reason in filter(None, (why_unusable(workspace.settings, modality) for modality in MODALITIES.values())):
+        tqdm.write(f"features left out: {reason}")
+        return
+    ordered = instance.get_dynamic_partitions(PMC_CHUNK)
+    unfinished = set(unfinished_features(workspace.files, workspace.settings))
+    for keys in contiguous_ranges(ordered, unfinished, workspace.settings.chunks_per_run):
+        try:
+            _run(instance, list(MODALITIES), keys)
+        except BuildFailedError as error:  # nothing before or behind needs them
+            tqdm.write(f"features left out: {error}")
+            return
 
 
 def _run(

@@ -32,6 +32,11 @@ metadata_job = dg.define_asset_job(
 metadata_refresh_job = dg.define_asset_job(
     "refresh_metadata", selection=["metadata_refresh"], description="Fetch what PubMed modified on a day."
 )
+features_job = dg.define_asset_job(
+    "encode_chunks",
+    selection=["caption_features", "image_features"],
+    description="Encode captions and images of chunks that have no vectors yet.",
+)
 catalogue_job = dg.define_asset_job(
     "refresh_catalogue", selection=["catalogue"], description="Build the catalogue of what is committed now."
 )
@@ -170,6 +175,7 @@ JOBS: list[Any] = [
     chunk_job,
     metadata_job,
     metadata_refresh_job,
+    features_job,
     catalogue_job,
     reconcile,
     garbage_collection,

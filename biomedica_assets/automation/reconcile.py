@@ -9,9 +9,11 @@ import dagster as dg
 
 from biomedica_assets import schemas
 from biomedica_assets.assets.articles import table_metadata
+from biomedica_assets.assets.features import feature_metadata
 from biomedica_assets.assets.metadata import partition_metadata
 from biomedica_assets.automation.partitions import register_chunks
 from biomedica_assets.ingest.workspace import Workspace
+from biomedica_assets.models.features import MODALITIES
 from biomedica_assets.pmc.file_list import list_chunks
 from biomedica_assets.store.catalogue import read_generation
 from biomedica_assets.store.derived import read_derived
@@ -48,7 +50,8 @@ def reconcile_instance(
         for partition, derived in read_derived(files, name).items():
             key = _asset_of(name, partition)
             if partition not in seen.setdefault(key, instance.get_materialized_partitions(key)):
-                metadata = partition_metadata(files, derived) | {"reconciled": dg.MetadataValue.bool(True)}
+                describe = feature_metadata if name in MODALITIES else partition_metadata
+                metadata = describe(files, derived) | {"reconciled": dg.MetadataValue.bool(True)}
                 event = dg.AssetMaterialization(key, partition=partition, metadata=metadata)
                 instance.report_runless_asset_event(event)
                 reported += 1

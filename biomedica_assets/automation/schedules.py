@@ -12,6 +12,8 @@ from biomedica_assets.automation import jobs
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.ingest.metadata import unfinished_metadata
 from biomedica_assets.ingest.status import store_status
+from biomedica_assets.models.encoders import why_unusable
+from biomedica_assets.models.features import MODALITIES, unfinished_features
 from biomedica_assets.settings import Settings
 
 _Tick = list[dg.RunRequest] | dg.SkipReason
@@ -50,9 +52,19 @@ def build_schedules(settings: Settings) -> list[Any]:
         workspace = biomedica.open()
         return _requests(context, unfinished_metadata(workspace.files), workspace.settings)
 
+    @dg.schedule(job=jobs.features_job, cron_schedule=cron, default_status=stopped)
+    def features_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
+        """Launch committed chunks that lack vectors, or whose captions, images or encoder changed since."""
+        workspace = biomedica.open()
+        for modality in MODALITIES.values():
+            if reason := why_unusable(workspace.settings, modality):
+                return dg.SkipReason(reason)
+        return _requests(context, unfinished_features(workspace.files, workspace.settings), workspace.settings)
+
     return [
         partition_backfill,
         metadata_backfill,
+        features_backfill,
         # PubMed's day ends in the US; at 10:00 UTC the day before is complete.
         dg.build_schedule_from_partitioned_job(
             jobs.metadata_refresh_job, name="daily_metadata_refresh", hour_of_day=10, default_status=stopped

@@ -116,8 +116,9 @@ def pack(sources: tuple[str, ...], url: str, day: datetime | None, bucket: str |
 def doctor(as_json: bool) -> None:
     """Say what is configured, reachable and installed, what the work would cost, and what to do about problems."""
     from biomedica_assets.ingest.doctor import diagnose
+    from biomedica_assets.models.doctor import diagnose_encoders
 
-    findings = diagnose()
+    findings = [*diagnose(), *diagnose_encoders()]
     if as_json:
         click.echo(json.dumps([finding.__dict__ for finding in findings], indent=1))
     else:

@@ -245,6 +245,20 @@ def configured_name(settings: Settings, modality: str) -> str:
     return name
 
 
+def why_unusable(settings: Settings, modality: str) -> str | None:
+    """Why the configured encoder cannot be loaded, as far as that shows without loading it; None when it can."""
+    try:
+        name = configured_name(settings, modality)
+    except EncoderError as error:
+        return str(error)
+    known = find_encoder(name)
+    if known.missing:
+        return f"the encoder {name} needs {', '.join(known.missing)}: {known.install}"
+    if name.startswith("open_clip:") and not name.startswith("open_clip:/") and not settings.encoder_weights:
+        return f"{name} has no weights: name their file by BIOMEDICA_ENCODER_WEIGHTS"
+    return None
+
+
 def configured_encoder(settings: Settings, modality: str) -> Encoder:
     """Load the encoder of ``text`` or ``image`` that the settings ask for.
 
