@@ -19,8 +19,8 @@ from biomedica_assets.streaming.plan import Part
 from biomedica_assets.streaming.selection import Selection, StreamError
 from biomedica_assets.streaming.withdrawn import ListId
 
-MAX_LENGTH = 16_000
-"""Characters of the longest cursor; a filter of hundreds of values fits."""
+MAX_LENGTH = 6000
+"""Characters of the longest cursor: it must fit into a line of HTTP that proxies let pass (8 kB)."""
 _MAX_JSON = 100_000
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
