@@ -43,8 +43,8 @@ _TEXT: _Responses = {200: {"description": "Prometheus' text format", "content": 
 
 
 def router(state: State) -> APIRouter:
-    """The routes below ``/v1``."""
-    routes = APIRouter()
+    """The routes."""
+    routes = APIRouter(prefix="/v1")
 
     @routes.get(
         "/figures/{article_id}/{figure}",
@@ -55,7 +55,7 @@ def router(state: State) -> APIRouter:
     def figure(article_id: ArticleId, figure: FigurePart) -> models.Figure:
         """Everything known of one figure. Its id is `article_id/figure`."""
         record, found = state.figure(parse_article(article_id), figure)
-        return forms.figure(record, found, state.served)
+        return forms.figure(record, found, state.site)
 
     @routes.head("/images/{article_id}/{figure}/{ordinal}", include_in_schema=False)
     @routes.get(
@@ -128,7 +128,7 @@ def router(state: State) -> APIRouter:
     )
     def article(article: ArticleKey) -> models.Article:
         """By PMCID (its current version) or article version."""
-        return forms.article(state.article(parse_article(article)), state.served)
+        return forms.article(state.article(parse_article(article)), state.site)
 
     @routes.get("/subsets", tags=["dataset"], summary="Named selections of images", responses=documented())
     def subsets() -> models.Subsets:

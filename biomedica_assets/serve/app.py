@@ -13,18 +13,17 @@ from pathlib import Path
 import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from biomedica_assets import __version__
-from biomedica_assets.serve import api, logs, problems
+from biomedica_assets.serve import api, api_search, logs
+from biomedica_assets.serve.gallery import Gallery
 from biomedica_assets.serve.limits import Gate
 from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.observe import Observe
+from biomedica_assets.serve.problems import Problems
 from biomedica_assets.serve.state import State
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.files import TransientIOError
 
 STATIC = Path(__file__).with_name("static")
 _THREADS = 16
@@ -57,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     metrics = Metrics()
     state = State(settings, metrics)
+    gallery = Gallery(state)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,12 +82,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "MIT (this software); every image has its own licence"},
     )
     app.state.biomedica = state
-    app.include_router(api.router(state), prefix="/v1")
+    # Routers of other rooms are added here.
+    app.include_router(api.router(state))
+    app.include_router(api_search.router(state))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(gallery.router())
+    problems = Problems(gallery.problem_page, state.site.root)
     problems.install(app)
-    app.add_exception_handler(TransientIOError, _store_away)
-    app.add_exception_handler(PermissionError, _store_away)
-    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.add_middleware(Gate, settings=settings, metrics=metrics, problems=problems)
     origins = [origin.strip() for origin in settings.serve_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(
@@ -99,7 +101,3 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
     app.add_middleware(Observe, metrics=metrics)
     return app
-
-
-def _store_away(_: Request, error: Exception) -> Response:
-    return problems.problem(503, "store", "the store does not answer; try again", headers={"Retry-After": "5"})

@@ -6,7 +6,7 @@ What does not belong here: reading records, HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from biomedica_assets.dataset.subsets import Subset
 from biomedica_assets.schemas import Row
@@ -15,7 +15,13 @@ from biomedica_assets.serve.ids import figure_path
 from biomedica_assets.serve.records import ArticleRecord, FigureRecord
 
 PMC = "https://pmc.ncbi.nlm.nih.gov/articles/PMC{}/"
-Served = Callable[[str | None], bool]
+
+
+class Site(NamedTuple):
+    """What forms depend on besides the record: licence groups that are shown, and where the server is mounted."""
+
+    served: Callable[[str | None], bool]
+    root: str = ""
 
 
 def attribution(article: Mapping[str, Any], figure: Mapping[str, Any], licensed: Mapping[str, Any]) -> str:
@@ -53,14 +59,14 @@ def licence(row: Row) -> models.Licence:
     )
 
 
-def image(row: Row, served: Served) -> models.Image:
+def image(row: Row, site: Site) -> models.Image:
     """An image; its addresses carry a part of its hash, so that caches may keep what they get."""
     not_served = None
-    if not served(row["licence_group"]):
+    if not site.served(row["licence_group"]):
         not_served = f"licence group {row['licence_group'] or 'other'} is not served here"
     elif row["shard"] is None or row["bytes"] is None:
         not_served = "the store does not hold its bytes"
-    url = f"/v1/images/{figure_path(row['image_id'])}"
+    url = f"{site.root}/v1/images/{figure_path(row['image_id'])}"
     version = f"?v={(row['sha256'] or '')[:16]}"
     shown = not_served is None
     return models.Image(
@@ -91,7 +97,7 @@ def head(record: ArticleRecord) -> dict[str, Any]:
     }
 
 
-def figure(record: ArticleRecord, found: FigureRecord, served: Served) -> models.Figure:
+def figure(record: ArticleRecord, found: FigureRecord, site: Site) -> models.Figure:
     """A figure with everything about it."""
     row, caption = found.row, found.caption
     licensed = found.images[0] if found.images else record.row
@@ -104,7 +110,7 @@ def figure(record: ArticleRecord, found: FigureRecord, served: Served) -> models
         formulas=[models.Formula(**part) for part in caption.get("math") or ()],
         section_path=row["section_path"] or [],
         attribution=attribution(record.row, row, licensed),
-        images=[image(each, served) for each in found.images],
+        images=[image(each, site) for each in found.images],
         mentions=[mention(each) for each in found.mentions],
         labels=[],
         panels=[],
@@ -131,7 +137,7 @@ def mention(row: Row) -> models.Mention:
     )
 
 
-def article(record: ArticleRecord, served: Served) -> models.Article:
+def article(record: ArticleRecord, site: Site) -> models.Article:
     """An article with its figures."""
     row, metadata = record.row, record.metadata
     return models.Article(
@@ -150,7 +156,7 @@ def article(record: ArticleRecord, served: Served) -> models.Article:
         figures=[
             models.FigureSummary(
                 caption=each.caption.get("text") or each.caption.get("group_caption"),
-                images=[image(one, served) for one in each.images],
+                images=[image(one, site) for one in each.images],
                 **{name: each.row[name] for name in ("figure_id", "label", "kind")},
             )
             for each in record.figures

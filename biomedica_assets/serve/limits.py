@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from biomedica_assets.serve.keys import Key, Keys, presented_key
 from biomedica_assets.serve.metrics import Metrics
-from biomedica_assets.serve.problems import problem
+from biomedica_assets.serve.problems import Problems, problem
 from biomedica_assets.settings import Settings
 
 FREE = ("/v1/health/", "/static/", "/favicon.ico")
@@ -56,7 +56,8 @@ class TokenBuckets:
 class Gate:
     """ASGI middleware, see the module's docstring."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, problems: Problems) -> None:
+        self._problems = problems
         self._app, self._settings, self._metrics = app, settings, metrics
         self._keys = Keys(Path(settings.serve_keys)) if settings.serve_keys else None
         self._buckets = TokenBuckets(settings.serve_rate, settings.serve_burst)
@@ -72,7 +73,7 @@ class Gate:
         if refusal is not None:
             self._metrics.refused.labels(refusal.headers["x-refused"]).inc()
             del refusal.headers["x-refused"]
-            await refusal(scope, receive, send)
+            await self._problems.dress(refusal, scope)(scope, receive, send)
         elif scope["path"].startswith(FREE):
             await self._app(scope, receive, send)
         else:

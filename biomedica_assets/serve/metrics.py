@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -18,6 +18,7 @@ class Metrics:
     """The server's metrics; one object per app."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # twice the lines for a time nobody asks for
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "biomedica_http_requests", "Answered requests", ("method", "route", "status"), registry=registry

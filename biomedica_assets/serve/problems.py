@@ -6,16 +6,21 @@ What does not belong here: deciding what is an error.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from biomedica_assets.serve.logs import request_id
+from biomedica_assets.store.files import TransientIOError
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -74,7 +79,7 @@ def problem(
     *,
     headers: dict[str, str] | None = None,
     errors: list[FieldProblem] | None = None,
-) -> JSONResponse:
+) -> Response:
     """The response of a problem."""
     body = Problem(
         title=HTTPStatus(status).phrase,
@@ -84,12 +89,59 @@ def problem(
         request_id=request_id.get(),
         errors=errors,
     )
-    return JSONResponse(
+    answer = _ProblemResponse(
         body.model_dump(exclude_none=True),
         status,
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", **(headers or {})},
     )
+    answer.problem = body
+    return answer
+
+
+Page = Callable[[Problem, dict[str, str]], Response]
+"""Makes a page of a problem."""
+
+
+class Problems:
+    """Answers problems: as a page where a browser wants one and the address is one of the gallery's, else as JSON.
+
+    Args:
+        page: makes the page of a problem.
+        root: path below which the server is mounted.
+    """
+
+    def __init__(self, page: Page, root: str = "") -> None:
+        self._page = page
+        self._machines = tuple(f"{root}{path}" for path in ("/v1", "/mcp", "/static"))
+
+    def dress(self, answer: Response, scope: Scope) -> Response:
+        """The page of a problem, or the answer as it is."""
+        found = getattr(answer, "problem", None)
+        if found is None or scope["path"].startswith(self._machines):
+            return answer
+        if "text/html" not in Headers(scope=scope).get("accept", ""):
+            return answer
+        kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+        return self._page(found, kept)
+
+    def install(self, app: FastAPI) -> None:
+        """Let every error of the app be answered as a problem."""
+        for kind, handler in {
+            RequestValidationError: _invalid,
+            HTTPException: _http,
+            ProblemError: _stated,
+            TransientIOError: _store_away,
+            PermissionError: _store_away,
+        }.items():
+            app.add_exception_handler(kind, partial(self._handle, handler))
+
+    def _handle(self, handler: Callable[[Any], Response], request: Request, error: Exception) -> Response:
+        return self.dress(handler(error), request.scope)
+
+
+class _ProblemResponse(JSONResponse):
+    problem: Problem
 
 
 def field_problems(error: RequestValidationError | Any) -> list[FieldProblem]:
@@ -104,37 +156,31 @@ def field_problems(error: RequestValidationError | Any) -> list[FieldProblem]:
     return found
 
 
-def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+def _invalid(error: RequestValidationError) -> Response:
     found = field_problems(error)
     detail = "; ".join(f"{item.where}: {item.message}" for item in found)[:1000]
     return problem(422, "invalid", detail, errors=found)
 
 
-def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http(error: HTTPException) -> Response:
     words = {404: "there is nothing at this address", 405: "this address does not answer that method"}
     detail = words.get(error.status_code, str(error.detail))
     reason = HTTPStatus(error.status_code).name.lower()
     return problem(error.status_code, reason, detail, headers=dict(error.headers or {}))
 
 
-def _stated(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ProblemError)
+def _stated(error: ProblemError) -> Response:
     return problem(error.status, error.reason, error.detail, headers=error.headers)
+
+
+def _store_away(_: Exception) -> Response:
+    return problem(503, "store", "the store does not answer; try again", headers={"Retry-After": "5"})
 
 
 def unexpected(error: Exception) -> Response:
     """500: logged with its traceback, told to nobody else."""
     _log.error("unexpected", exc_info=error)
     return problem(500, "internal", "something went wrong here; please report the request_id")
-
-
-def install(app: FastAPI) -> None:
-    """Let every error of the app be answered as a problem."""
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ProblemError, _stated)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

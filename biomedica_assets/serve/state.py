@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from biomedica_assets.dataset.documents import read_document
 from biomedica_assets.dataset.subsets import Subset, read_subset
 from biomedica_assets.schemas import Row
+from biomedica_assets.serve.forms import Site
 from biomedica_assets.serve.ids import ArticleName
 from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.problems import ProblemError
@@ -92,6 +93,7 @@ class State:
         self.searcher: Searcher | None = None
         self.search_problem = NO_INDEX
         self.draining = False
+        self.site = Site(self.served, settings.serve_root.rstrip("/"))
         self._index_folder = folder / "index"
         self._documents: Recent[Any] = Recent(8)
         self._end = threading.Event()

@@ -13,18 +13,26 @@ import threading
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
+from pydantic import BeforeValidator
 
 from biomedica_assets.images.probe import UNREADABLE, ImageError, open_image
 from biomedica_assets.serve.metrics import Metrics
 
-Size = Literal[160, 320, 640, 1280, 2048]
-"""Longest side in pixels. Few sizes, so that few files are made of an image."""
+_Sizes = Literal[160, 320, 640, 1280, 2048]
+SIZES: tuple[int, ...] = get_args(_Sizes)
+"""Longest sides in pixels. Few, so that few files are made of an image."""
 
-SIZES: tuple[int, ...] = get_args(Size)
+
+def _number(value: Any) -> Any:
+    """Parameters of addresses are texts."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6 else value
+
+
+Size = Annotated[_Sizes, BeforeValidator(_number)]
 MEDIA_TYPE = "image/webp"
 _QUALITY = 82
 _AT_ONCE = 2  # decoded images in memory per process: 50 million pixels are 150 MB
