@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from biomedica_assets import __version__
-from biomedica_assets.serve import api, api_search, logs
+from biomedica_assets.serve import api, api_search, logs, streams
 from biomedica_assets.serve.gallery import Gallery
 from biomedica_assets.serve.limits import Gate
 from biomedica_assets.serve.metrics import Metrics
@@ -82,9 +82,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "MIT (this software); every image has its own licence"},
     )
     app.state.biomedica = state
-    # Routers of other rooms are added here.
-    app.include_router(api.router(state))
-    app.include_router(api_search.router(state))
+    for room in (api, api_search, streams):
+        app.include_router(room.router(state))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(gallery.router())
     problems = Problems(gallery.problem_page, state.site.root)

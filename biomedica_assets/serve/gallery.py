@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import jinja2
 from fastapi import APIRouter, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
+from markupsafe import Markup, escape
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
@@ -117,6 +118,7 @@ class Gallery:
             search_ready=lambda: self._state.searcher is not None,
         )
         self._templates.filters["number"] = lambda value: "–" if value is None else f"{value:,}".replace(",", " ")
+        self._templates.filters["code"] = _code
         self._hashes: dict[str, str] = {}
 
     def _asset(self, name: str) -> str:
@@ -266,6 +268,12 @@ class Gallery:
             return self.api(request)
 
         return routes
+
+
+def _code(text: str) -> Markup:
+    """What stands between backticks in a message as code."""
+    pieces = [escape(piece) for piece in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(p) if n % 2 else p for n, p in enumerate(pieces))
 
 
 def year_chart(found: SearchAnswer) -> list[dict[str, Any]]:

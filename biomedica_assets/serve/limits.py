@@ -12,7 +12,6 @@ import ipaddress
 import math
 import time
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -23,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from biomedica_assets.serve.keys import Key, Keys, presented_key
 from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.problems import Problems, problem
-from biomedica_assets.settings import Settings
+from biomedica_assets.settings import Settings, project_root
 
 FREE = ("/v1/health/", "/static/", "/favicon.ico")
 """Answered to everybody, always: cheap, and without anything of the dataset."""
@@ -59,7 +58,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, problems: Problems) -> None:
         self._problems = problems
         self._app, self._settings, self._metrics = app, settings, metrics
-        self._keys = Keys(Path(settings.serve_keys)) if settings.serve_keys else None
+        self._keys = Keys(project_root() / settings.serve_keys) if settings.serve_keys else None
         self._buckets = TokenBuckets(settings.serve_rate, settings.serve_burst)
         self._under_way = 0
         self._names = host_names(settings)

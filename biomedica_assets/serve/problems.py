@@ -127,13 +127,14 @@ class Problems:
 
     def install(self, app: FastAPI) -> None:
         """Let every error of the app be answered as a problem."""
-        for kind, handler in {
+        handlers: dict[type[Exception], Callable[[Any], Response]] = {
             RequestValidationError: _invalid,
             HTTPException: _http,
             ProblemError: _stated,
             TransientIOError: _store_away,
             PermissionError: _store_away,
-        }.items():
+        }
+        for kind, handler in handlers.items():
             app.add_exception_handler(kind, partial(self._handle, handler))
 
     def _handle(self, handler: Callable[[Any], Response], request: Request, error: Exception) -> Response:

@@ -27,7 +27,7 @@ from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.records import ArticleRecord, FigureRecord, Recent, Records
 from biomedica_assets.serve.thumbnails import Thumbnails
-from biomedica_assets.settings import Settings
+from biomedica_assets.settings import Settings, project_root
 from biomedica_assets.store.catalogue import POINTER, WITHDRAWALS, Generation, read_generation, removed_since
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import list_releases
@@ -69,7 +69,7 @@ def read_view(files: Files, stamps: tuple[Any, ...] = ()) -> View:
 def cache_folder(settings: Settings) -> Path:
     """Where this store's rebuildable copies lie on this machine; made when it is not there."""
     name = hashlib.sha256(settings.store.encode()).hexdigest()[:12]
-    root = Path(settings.cache) if settings.cache else Path(tempfile.gettempdir()) / "biomedica-cache"
+    root = project_root() / settings.cache if settings.cache else Path(tempfile.gettempdir()) / "biomedica-cache"
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder

@@ -6,6 +6,7 @@ here: addresses and routes (`gallery`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -58,8 +59,9 @@ def caption(figure: models.Figure) -> list[Panel]:
     for part in sorted(figure.sub_captions, key=lambda found: (found.start, found.end)):
         if part.start < position:
             continue  # two panels share a text: it stands under the first
-        if text[position : part.start].strip():
-            parts.append((None, position, part.start))
+        end = _before_marker(text, position, part)
+        if text[position:end].strip():
+            parts.append((None, position, end))
         shared = [other.panel for other in figure.sub_captions if (other.start, other.end) == (part.start, part.end)]
         parts.append((", ".join(shared), part.start, part.end))
         position = part.end
@@ -69,6 +71,15 @@ def caption(figure: models.Figure) -> list[Panel]:
         Panel(panel, cut(text[start:end], [(low - start, high - start, name) for low, high, name in styles]))
         for panel, start, end in parts
     ]
+
+
+_MARKER = re.compile(r"[\s(\[]*\b([A-Za-z])(?:\s*(?:[-–,&]|and)\s*[A-Za-z])*[)\].:,;]*\s*$")
+
+
+def _before_marker(text: str, position: int, part: models.SubCaption) -> int:
+    """Where the text before a panel ends when the letter that the page shows anyway, "(a)", is left out."""
+    match = _MARKER.search(text, position, part.start)
+    return match.start() if match and match[1].upper() == part.panel[:1].upper() else part.start
 
 
 def paragraphs(mentions: Sequence[models.Mention]) -> list[Paragraph]:
