@@ -113,6 +113,7 @@ def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
             raise BuildFailedError(f"there is no recipe {name!r}; known: {', '.join(recipes)}")
         _run(instance, ["exports"], [name])
     _run(instance, ["licence_audit", "statistics", "card"])
+    _index(instance)
     if wishes.snapshot and wishes.snapshot not in list_snapshots(workspace.files):
         _run(instance, ["snapshot"], config=_config("snapshot", name=wishes.snapshot))
     report = f"{workspace.files.url}/{document_path(workspace.files, 'card', 'report.html')}"
@@ -149,6 +150,14 @@ def _encode(instance: dg.DagsterInstance, workspace: Workspace) -> None:
         except BuildFailedError as error:  # nothing before or behind needs them
             tqdm.write(f"features left out: {error}")
             return
+
+
+def _index(instance: dg.DagsterInstance) -> None:
+    """The search index; left out, with the reason, where its packages are not installed."""
+    try:
+        _run(instance, ["search_index"])
+    except BuildFailedError as error:  # the dataset is whole without it
+        tqdm.write(f"search index left out: {error}")
 
 
 def _run(

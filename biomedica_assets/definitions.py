@@ -13,6 +13,7 @@ from biomedica_assets.assets.features import build_feature_assets
 from biomedica_assets.assets.metadata import build_metadata_assets
 from biomedica_assets.assets.release import file_list
 from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.assets.search import search_index
 from biomedica_assets.assets.subsets import build_dataset_assets
 from biomedica_assets.automation.checks import pmcids_agree, unfinished_chunks
 from biomedica_assets.automation.jobs import JOBS
@@ -41,6 +42,7 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
             statistics,
             card,
             snapshot,
+            search_index,
         ],
         asset_checks=[unfinished_chunks, pmcids_agree],
         jobs=JOBS,

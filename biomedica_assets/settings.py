@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     scratch: str = Field("", description="local folder for files being written; empty: the system's")
     alert_webhook: str = Field("", description="URL that gets a JSON digest of failures and unfinished chunks")
 
+    search_article_text: bool = Field(
+        True, description="index the paragraphs of articles too, which is most of the search index"
+    )
     served_groups: tuple[str, ...] = Field(
         ("commercial", "noncommercial"), description="licence groups that search, streams and the web server may show"
     )

@@ -19,6 +19,8 @@ import click
 
 from biomedica_assets import __version__
 from biomedica_assets.cli.dataset import export, subset
+from biomedica_assets.cli.search import search
+from biomedica_assets.cli.serve import key, serve
 from biomedica_assets.cli.upkeep import compact, migrate, snapshot
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (snapshot, compact, migrate, subset, export):
+for command in (snapshot, compact, migrate, subset, export, search, serve, key):
     main.add_command(command)
 
 

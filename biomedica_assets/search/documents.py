@@ -120,7 +120,8 @@ def iter_documents(
     for (chunk,) in chunks:
         for name in _TABLES:
             table = schemas.CHUNK_TABLES[name]
-            relation = parquet_relation(files, [paths[name][chunk]], table, generation.schemas)
+            held = [paths[name][chunk]] if chunk in paths[name] else []
+            relation = parquet_relation(files, held, table, generation.schemas)
             only = "SEMI JOIN (SELECT article_id FROM wanted WHERE chunk = '" + chunk + "') USING (article_id)"
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {relation} {only}")
         _pubmed_view(connection, files, generation, chunk, paths["metadata"])

@@ -21,10 +21,12 @@ from typing import Any
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import StoreError, read_all
 
-_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/", "card/", "duplicates/", "subsets/")
-_RECORD_FOLDERS = ("chunks/", "derived/", "snapshots/", "compaction/", "catalogue/", "card/", "duplicates/", "subsets/")
+_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/", "card/", "duplicates/", "subsets/", "index/")
+_RECORD_FOLDERS = (
+    *("chunks/", "derived/", "snapshots/", "compaction/", "catalogue/", "card/", "duplicates/", "subsets/", "index/"),
+)
 _RECORDS = re.compile(
-    r"(chunks|snapshots|compaction|catalogue|card|duplicates)/[^/]+\.json|(derived|subsets)/[^/]+/[^/]+\.json"
+    r"(chunks|snapshots|compaction|catalogue|card|duplicates|index)/[^/]+\.json|(derived|subsets)/[^/]+/[^/]+\.json"
 )
 _WAITING = "garbage.json"
 
