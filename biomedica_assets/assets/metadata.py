@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -22,11 +23,13 @@ from biomedica_assets.settings import Settings
 from biomedica_assets.store.derived import DerivedManifest
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import StoreError
+from biomedica_assets.store.tables import iter_rows
 
 GROUP = "metadata"
 POOL = "entrez"
 """A pool of one: NCBI counts the requests of all runs together."""
 DAYS_PER_RUN = 30
+PREVIEW_ROWS = 8
 
 pubmed_days = dg.DailyPartitionsDefinition(start_date="2026-11-18", timezone="UTC")
 """Days of PubMed's modification date. Only those since the store's first chunk are of use."""
@@ -48,12 +51,29 @@ def partition_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg.
         "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{manifest.file.path}"),
         "bytes": dg.MetadataValue.int(manifest.file.bytes),
         "input_hash": dg.MetadataValue.text(manifest.input_hash),
-        "counts": dg.MetadataValue.md(markdown_table(["PMIDs", "rows"], sorted(manifest.counts.items()))),
+        "counts": dg.MetadataValue.md(markdown_table(["records", "number"], sorted(manifest.counts.items()))),
     }
     for name in ("requests", "bytes_fetched", "seconds"):
         if name in manifest.run:
             found[name] = dg.MetadataValue.float(float(manifest.run[name]))
     return found
+
+
+def preview_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg.MetadataValue]:
+    """The first records of a partition, to look at."""
+    columns = ["pmid", "outcome", "pubmed_status", "title", "mesh", "publication_types"]
+    rows = [
+        (
+            row["pmid"],
+            row["pubmed_status"] or row["outcome"],
+            row["title"],
+            "; ".join(heading["descriptor"] or "" for heading in row["mesh"] or []),
+            "; ".join(kind["name"] or "" for kind in row["publication_types"] or []),
+        )
+        for row in islice(iter_rows(files, manifest.file.path, columns=columns), PREVIEW_ROWS)
+    ]
+    header = ["PMID", "status", "title", "MeSH", "publication types"]
+    return {"preview": dg.MetadataValue.md(markdown_table(header, rows))} if rows else {}
 
 
 def build_metadata_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -76,7 +96,7 @@ def build_metadata_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             for chunk in context.partition_keys:
                 manifest, skipped = fetch_chunk_metadata(workspace, chunk, client)
                 context.log.info(f"{chunk}: {'already valid' if skipped else 'committed'}, {manifest.counts}")
-                shown = partition_metadata(workspace.files, manifest)
+                shown = partition_metadata(workspace.files, manifest) | preview_metadata(workspace.files, manifest)
                 context.add_asset_metadata(shown, asset_key="metadata", partition_key=chunk)
         return dg.MaterializeResult()
 
@@ -96,7 +116,7 @@ def build_metadata_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             for day in context.partition_keys:
                 manifest = refresh_metadata(workspace, day, open_entrez(workspace.settings, day=day))
                 context.log.info(f"{day}: {manifest.counts or 'nothing modified'}")
-                shown = partition_metadata(workspace.files, manifest)
+                shown = partition_metadata(workspace.files, manifest) | preview_metadata(workspace.files, manifest)
                 context.add_asset_metadata(shown, asset_key="metadata_refresh", partition_key=day)
         return dg.MaterializeResult()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from biomedica_assets.schemas import Table
 
@@ -19,13 +20,29 @@ def column_schema(table: Table) -> dict[str, Any]:
     columns = [
         dg.TableColumn(
             name=column.name,
-            type=str(column.type),
-            description=column.meaning + (f" [{column.unit}]" if column.unit else ""),
+            type=_type_name(column.type),
+            description=column.meaning + (f" [{column.unit}]" if column.unit else "") + _fields(column.type),
             constraints=dg.TableColumnConstraints(nullable=not column.required, unique=table.key == (column.name,)),
         )
         for column in table.columns
     ]
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """Short, because the UI gives the type the room that the description then lacks: ``list<struct>``."""
+    if pa.types.is_list(kind):
+        return f"list<{_type_name(kind.value_type)}>"
+    return "struct" if pa.types.is_struct(kind) else str(kind)
+
+
+def _fields(kind: pa.DataType) -> str:
+    """What a struct, or a list of them, holds: `` {descriptor, major, qualifiers {name, ui}}``."""
+    if pa.types.is_list(kind):
+        return _fields(kind.value_type)
+    if not pa.types.is_struct(kind):
+        return ""
+    return " {" + ", ".join(kind.field(i).name + _fields(kind.field(i).type) for i in range(kind.num_fields)) + "}"
 
 
 def markdown_image(jpeg: bytes, alt: str) -> str:

@@ -9,12 +9,13 @@ from pydantic import Field
 
 from biomedica_assets import schemas
 from biomedica_assets.assets.dataset import GROUP, REFRESH, refresh
-from biomedica_assets.assets.previews import column_schema, markdown_table
+from biomedica_assets.assets.previews import column_schema, markdown_image, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.dataset.duplicates import build_duplicates, report_reuse
 from biomedica_assets.dataset.export_manifest import FORMATS, Export, Options
 from biomedica_assets.dataset.export_upkeep import rebuild_all
 from biomedica_assets.dataset.exports import export
+from biomedica_assets.dataset.preview import subset_preview
 from biomedica_assets.dataset.recipes import Recipe, RecipeError, load_recipes
 from biomedica_assets.dataset.subsets import InactiveError, Subset, build_subset, read_subset
 from biomedica_assets.settings import Settings
@@ -120,8 +121,12 @@ def _subsets(recipes: dict[str, Recipe], partitions: dg.PartitionsDefinition) ->
 
 
 def _subset_metadata(files: Files, subset: Subset) -> dict[str, dg.MetadataValue]:
-    steps = [(s["step"], str(s["detail"]), s["before"], s["after"]) for s in subset.steps]
+    steps = [(s["step"], _words(s["detail"]), s["before"], s["after"]) for s in subset.steps]
+    preview = subset_preview(files, subset)
+    captions = markdown_table(("image", "licence", "caption"), preview.rows)
+    sheet = f"{markdown_image(preview.sheet, 'some images of the subset')}\n\n" if preview.sheet else ""
     return {
+        "preview": dg.MetadataValue.md(sheet + captions),
         "recipe": dg.MetadataValue.text(subset.recipe["description"]),
         "recipe_hash": dg.MetadataValue.text(subset.recipe_hash),
         "steps": dg.MetadataValue.md(markdown_table(("step", "detail", "before", "after"), steps)),
@@ -129,6 +134,13 @@ def _subset_metadata(files: Files, subset: Subset) -> dict[str, dg.MetadataValue
         "dagster/row_count": dg.MetadataValue.int(subset.file.rows),
         "dagster/uri": dg.MetadataValue.text(f"{files.url}/{subset.file.path}"),
     }
+
+
+def _words(detail: Any) -> str:
+    """What a step did, as in the recipe: values of lists and mappings without Python's brackets and quotes."""
+    if isinstance(detail, dict):
+        return ", ".join(f"{name}: {value}" for name, value in detail.items())
+    return ", ".join(map(str, detail)) if isinstance(detail, list) else str(detail)
 
 
 def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -173,9 +185,12 @@ def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             metadata={
                 "exports": dg.MetadataValue.md(markdown_table(header, rows)),
-                "dagster/uri": dg.MetadataValue.text(f"{target.url}/{done[0].folder}" if done else target.url),
-                "dagster/row_count": dg.MetadataValue.int(sum(record.counts["samples"] for record in done)),
-                "withdrawn_from_earlier_exports": dg.MetadataValue.json(touched),
+                "subset": dg.MetadataValue.text(f"{name}, state {subset.id}, {subset.counts['images']} images"),
+                "dagster/uri": dg.MetadataValue.text(f"{target.url}/exports/{name}"),
+                # Each format holds the same samples: their sum would count them twice.
+                "dagster/row_count": dg.MetadataValue.int(max((r.counts["samples"] for r in done), default=0)),
+                "bytes": dg.MetadataValue.int(sum(record.counts["bytes"] for record in done)),
+                **({"withdrawn_from_earlier_exports": dg.MetadataValue.json(touched)} if touched else {}),
             }
         )
 

@@ -49,7 +49,11 @@ def test_from_catalogue_to_export(world: World, tmp_path: Path, monkeypatch: pyt
     assert found["dagster/row_count"] == 5
     assert "| limit | 5 | 11 | 5 |" in found["steps"]
     result = materialize(world, assets, ["exports"], "small", formats=["webdataset", "parquet", "biomedica"])
-    assert metadata(result, "exports")["dagster/row_count"] == 15
+    found = metadata(result, "exports")
+    assert found["dagster/row_count"] == 5, "the same samples in three formats"
+    assert found["dagster/uri"] == f"{world.files.url}/exports/small"
+    assert found["exports"].count("| 5 |") == 3
+    assert "withdrawn_from_earlier_exports" not in found
     assert [e.options["format"] for e in list_exports(world.files)] == ["biomedica", "parquet", "webdataset"]
 
 
@@ -75,6 +79,12 @@ def test_one_run_of_all_recipes_materializes_the_active_ones(world: World) -> No
         subset = read_subset(world.files, name)
         assert metadata["dagster/row_count"].value == subset.file.rows
         assert metadata["recipe"].value == recipes[name].description
+        size = sum(len(str(value.value)) for value in metadata.values())
+        assert size < 40_000, "events are stored for every materialization: keep them small"
+    commercial = found["commercial"]
+    assert "| licence_groups | commercial |" in commercial["steps"].value
+    assert "data:image/jpeg;base64," in commercial["preview"].value
+    assert "| PMC12.1/f1/1 | CC BY | Dermoscopy of the lesion 1 |" in commercial["preview"].value
 
 
 def test_a_broken_recipe_fails_the_run_after_the_others(
