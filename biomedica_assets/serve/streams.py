@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.serve import exports
 from biomedica_assets.serve.problems import MEDIA_TYPE, Problem, ProblemError, documented
 from biomedica_assets.serve.ranges import requested_part
 from biomedica_assets.serve.search_models import FilterQuery, filters_of
@@ -134,6 +135,7 @@ def router(state: State) -> APIRouter:
             url=f"{root}/v1/stream?cursor={cursor}",
         )
 
+    routes.include_router(exports.router(state))
     return routes
 
 
