@@ -236,7 +236,8 @@ class Gallery:
 
     def api(self, request: Request) -> Response:
         """The API described, from its OpenAPI document."""
-        return self.render("api.html", document=request.app.openapi())
+        origin = f"{request.url.scheme}://{request.url.netloc}"
+        return self.render("api.html", document=request.app.openapi(), origin=origin)
 
     def router(self) -> APIRouter:
         """The routes of the pages: not part of the API's description."""

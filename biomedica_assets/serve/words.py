@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from biomedica_assets.serve import models
+from biomedica_assets.serve import models, search_models
 
 
 class Piece(NamedTuple):
@@ -94,6 +94,36 @@ def paragraphs(mentions: Sequence[models.Mention]) -> list[Paragraph]:
         Paragraph(" › ".join(mention.section_path), cut(mention.paragraph or "", spans[name]))
         for name, mention in texts.items()
     ]
+
+
+_KINDS = {
+    "fig": "figure",
+    "fig_group": "group of figures",
+    "group_member": "member of a group",
+    "nested": "figure in a figure",
+    "chemical": "chemical structure",
+    "supplementary": "supplementary figure",
+}
+
+
+def value(field: str, text: str) -> str:
+    """A filter's value as people say it.
+
+    >>> value("kind", "fig"), value("article_type", "case-report"), value("media_type", "image/tiff")
+    ('figure', 'case report', 'TIFF')
+    """
+    if field == "kind":
+        return _KINDS.get(text, text.replace("_", " "))
+    if field == "media_type":
+        return text.removeprefix("image/").upper()
+    return text.replace("-", " ") if field == "article_type" else text
+
+
+def unlabelled(pieces: Sequence[search_models.Fragment], label: str | None) -> list[search_models.Fragment]:
+    """A snippet without the figure's label at its beginning, which stands above it anyway."""
+    if not label or not pieces or pieces[0].match or not pieces[0].text.startswith(label):
+        return list(pieces)
+    return [search_models.Fragment(text=pieces[0].text[len(label) :].lstrip(" .:"), match=False), *pieces[1:]]
 
 
 def shortened(text: str | None, length: int) -> str:
