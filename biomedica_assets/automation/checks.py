@@ -33,6 +33,7 @@ def pmcids_agree(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
     """Warn about articles whose PubMed record is that of another article: their MeSH and status are not theirs."""
     found = pmcid_conflicts(biomedica.open().files)
     rows = [(row["article_id"], row["pmid"], f"PMC{row['record_pmcid']}") for row in found.examples]
+    header = ("article", "PMID", "PMCID by PubMed")
     return dg.AssetCheckResult(
         passed=not found.differing,
         severity=dg.AssetCheckSeverity.WARN,
@@ -40,6 +41,6 @@ def pmcids_agree(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
         metadata={
             "compared": dg.MetadataValue.int(found.compared),
             "differing": dg.MetadataValue.int(found.differing),
-            "examples": dg.MetadataValue.md(markdown_table(("article", "PMID", "PMCID by PubMed"), rows)),
+            **({"examples": dg.MetadataValue.md(markdown_table(header, rows))} if rows else {}),
         },
     )
