@@ -6,12 +6,23 @@ What does not belong here: where the rankings come from (`opened`).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+import numpy as np
 
 K = 60
 """What is added to ranks: the constant of the method's paper; larger values favour what stands in several lists."""
 
 _Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rankings by vectors: space, rows (best first), similarities; ``warnings`` say what could not be asked."""
+
+    rankings: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def fuse(rankings: Iterable[tuple[float, Sequence[_Key]]]) -> list[tuple[_Key, float]]:

@@ -50,6 +50,7 @@ _STATES = pa.schema(
 )
 _DOCUMENT_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images")
 _MUTABLE = {"meta.json", ".managed.json"}  # all other files of tantivy are written once under names of their own
+_WRITTEN_ONCE = ("figures/", "articles/", "rows/", "vectors/")
 _LOCKS = {".tantivy-writer.lock", ".tantivy-meta.lock"}
 
 
@@ -113,6 +114,7 @@ def build_index(
         build = _Build(files, catalogue, folder, base, article_text)
         with connect(files, Path(name)) as connection:
             build.apply(connection)
+            build.follow_features(connection, log)
         manifest, written = build.publishable(options)
         changed = before is None or manifest.id != before.id
         if changed:
@@ -314,6 +316,34 @@ class _Build:
         path.replace(target)
         self.articles = _count(connection, f"read_parquet('{target}')")
 
+    def follow_features(self, connection: duckdb.DuckDBPyConnection, log: Callable[[str], None]) -> None:
+        """Bring the vector spaces up to the rows and the features that are there; without faiss there are none."""
+        self.spaces: dict[str, Any] = {}
+        if not self._row_files:
+            return
+        try:
+            from biomedica_assets.search.spaces import SPACES, Space, update_space
+        except ImportError as error:
+            log(f"search index: without vectors: {error}")
+            return
+
+        listed = ", ".join(f"'{path}'" for path in self._row_files)
+        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
+        connection.execute(f"""
+            CREATE TABLE live AS SELECT s.chunk, r.figure_id, r."row"
+            FROM read_parquet([{listed}]) r JOIN read_parquet('{self.folder / STATES}') s USING (article_id)
+            WHERE r.image = 0 AND r."row" NOT IN (FROM dead)
+        """)
+        alive = np.ones(self.rows, bool)
+        alive[self._dead] = False
+        first_new = self.before.rows if self.before else 0
+        for name in SPACES:
+            old = self.before.spaces.get(name) if self.before else None
+            before = Space.from_json(old) if old else None
+            space = update_space(self.files, name, self.folder, before, connection, alive, first_new)
+            if space is not None:
+                self.spaces[name] = space.to_json()
+
     def publishable(self, options: dict[str, Any]) -> tuple[IndexManifest, int]:
         """Put the folder's new files into the store; the manifest that names all, and the bytes written."""
         old = self.before.files if self.before else {}
@@ -322,7 +352,7 @@ class _Build:
         written = 0
         for path in sorted(path for path in self.folder.rglob("*") if path.is_file() and path.name not in _LOCKS):
             name = str(PurePosixPath(path.relative_to(self.folder)))
-            if name in old and path.name not in _MUTABLE and path.parent.name in ("figures", "articles", "rows"):
+            if name in old and path.name not in _MUTABLE and name.startswith(_WRITTEN_ONCE):
                 listed[name] = old[name]
                 continue
             path.chmod(0o644)  # tantivy keeps some to their owner; a server may be another user
@@ -336,7 +366,10 @@ class _Build:
             "images": self.images,
             "dead": len(self._dead),
         }
-        manifest = IndexManifest(INDEX_VERSION, inputs, options, listed, self.rows, counts)
+        for name, space in self.spaces.items():
+            counts[f"figures_with_{name}_vectors"] = space["figures"]
+            counts[f"figures_without_{name}_vectors"] = counts["figures"] - space["figures"]
+        manifest = IndexManifest(INDEX_VERSION, inputs, options, listed, self.rows, counts, self.spaces)
         return manifest, written
 
 

@@ -240,6 +240,10 @@ class KeywordIndex:
         """Cuts out what the query found in these fields."""
         return Snippets(self._searcher, self.schema, query, fields)
 
+    def like(self, address: Any) -> tantivy.Query:
+        """Documents that share the telling words of a document's stored text."""
+        return tantivy.Query.more_like_this_query(address, min_doc_frequency=1, min_term_frequency=1)
+
     # Queries --------------------------------------------------------------------------------------------------
 
     def term(self, field: str, value: Any) -> tantivy.Query:

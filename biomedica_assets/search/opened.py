@@ -1,30 +1,34 @@
 """One opened generation: answers searches, knows nothing of other generations. Immutable; safe for many threads.
 
-Lists of figures by words, by vectors or both, the articles they stand in, counts, facets and cards. What does not
-belong here: cursors, swapping generations, reading withdrawals (`searcher`).
+Rankings by words and by vectors, one of several, the articles that figures stand in, counts and facets. What does not
+belong here: cursors, swapping generations, reading withdrawals (`searcher`), what a hit shows (`hits`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tantivy
 
 from biomedica_assets.dataset.filters import Filters
-from biomedica_assets.search.fusion import fuse
+from biomedica_assets.search.fusion import Found, fuse
 from biomedica_assets.search.generation import DEAD
+from biomedica_assets.search.hits import HitMaker, served_card
 from biomedica_assets.search.keyword import IMAGE_FIELDS, KeywordIndex, all_of
 from biomedica_assets.search.manifest import IndexManifest
 from biomedica_assets.search.query import TextQuery, text_query
-from biomedica_assets.search.requests import Fragment, Hit, QueryError, SearchRequest
+from biomedica_assets.search.requests import Hit, QueryError, SearchRequest
 from biomedica_assets.search.rows import RowTable
 
+if TYPE_CHECKING:
+    from biomedica_assets.search.vector_queries import Encoders, VectorSpaces
+
 DEPTH = 300
-"""How many figures of each ranking are fused."""
+"""How many figures (or articles) of each ranking are fused; further ones follow in the order of words alone."""
 ARTICLE_DEPTH = 1000
 """How many figures are looked at when they are grouped by article."""
 FACET_SIZE = 30
@@ -32,8 +36,8 @@ FACET_SIZE = 30
 FIGURE_FIELDS = {"caption": {"caption": 2.0}, "mention": {"mention": 1.0}, "article": {"article": 0.7}}
 ARTICLE_FIELDS = {"article": {"title": 3.0, "abstract": 1.5, "terms": 1.5, "body": 1.0}}
 """By field of a request: fields of the index and their weights."""
-_SNIPPETS = {"title": "article", "abstract": "article"}
-_EXCERPT = 240
+WEIGHTS = {"words": 1.0, "captions": 1.0, "images": 1.0}
+"""How much each ranking counts when several are fused."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,17 @@ class Page:
     more: bool
     mode: str
     loose: bool
-    warnings: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The ranking by words: its query (null when there is none), how many it finds, the best rows."""
+
+    query: tantivy.Query | None
+    count: int
+    rows: list[int]
+    loose: bool
 
 
 class OpenGeneration:
@@ -64,31 +78,38 @@ class OpenGeneration:
         folder: its local copy.
         manifest: of it.
         served: licence groups of which anything may be found.
+        encoders: for queries by vectors; null: none are answered.
     """
 
-    def __init__(self, folder: Path, manifest: IndexManifest, served: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, manifest: IndexManifest, served: Sequence[str], encoders: Encoders | None = None
+    ) -> None:
         self.manifest, self.id, self._served = manifest, manifest.id, tuple(served)
         self.figures = KeywordIndex(folder / "figures")
         self.articles = KeywordIndex(folder / "articles")
         dead = np.load(folder / DEAD) if DEAD in manifest.files else np.empty(0, np.uint32)
         paths = sorted(folder / name for name in manifest.files if name.startswith("rows/"))
         self.rows = RowTable(paths, manifest.rows, dead, served)
+        self.spaces: VectorSpaces | None = None
+        if manifest.spaces and encoders is not None:
+            from biomedica_assets.search.vector_queries import VectorSpaces
 
-    def close(self) -> None:
-        """Let go of it; only when no search is at work in it any more."""
-        self.rows.close()
+            self.spaces = VectorSpaces(folder, manifest, encoders)
 
     def withdrawn(self, article_ids: frozenset[str]) -> Withdrawn:
         """Which of these withdrawn versions are in this generation."""
-        found = self.rows.of_articles(article_ids) if article_ids else {}
-        bare = [
-            a
-            for a in sorted(article_ids)
-            if a not in found and self.articles.count(self.articles.term("article_id", a))
-        ]
-        return Withdrawn((*sorted(found), *bare), tuple(sorted(row for rows in found.values() for row in rows)))
+        listed = sorted(article_ids)
+        if not listed or not self.articles.count(self.articles.terms("article_id", listed)):
+            return Withdrawn()  # the usual case: the index has seen the list
+        held = [one for one in listed if self.articles.count(self.articles.term("article_id", one))]
+        rows = self.rows.of_articles(held)
+        return Withdrawn(tuple(held), tuple(sorted(row for found in rows.values() for row in found)))
 
-    # Searches -------------------------------------------------------------------------------------------------
+    def figure(self, figure_id: str, withdrawn: Withdrawn) -> dict[str, Any] | None:
+        """The card of a figure, null when there is none that may be shown."""
+        query = self._figure_query(self.figures.term("figure_id", figure_id), Filters(), withdrawn)
+        addresses = self.figures.search(query, 1).addresses
+        return served_card(self.figures.card(addresses[0]), self._served) if addresses else None
 
     def page(self, request: SearchRequest, withdrawn: Withdrawn, offset: int, loose: bool | None) -> Page:
         """One page.
@@ -102,20 +123,179 @@ class OpenGeneration:
         Raises:
             QueryError: it asks for what is not there.
         """
-        if request.group == "article":
-            return self._by_article(request, withdrawn, offset, loose)
-        if request.like or request.image:
-            raise QueryError("this index has no vectors: search by words")
-        return self._keyword_page(request, withdrawn, offset, loose)
-
-    def _keyword_page(self, request: SearchRequest, withdrawn: Withdrawn, offset: int, loose: bool | None) -> Page:
         text = self._text(self.figures, request, FIGURE_FIELDS)
-        chosen, used_loose = self._strictness(self.figures, text, request, withdrawn, offset, loose)
-        query = self._figure_query(chosen, request.filters, withdrawn)
-        found = self.figures.search(query, request.limit, offset, newest=chosen is None)
-        hits = self._figure_hits(found.addresses, found.scores, text, request)
-        more = offset + len(hits) < found.count
-        return Page(hits, found.count, True, more, "keyword", used_loose, list(text.warnings))
+        found, mode = self._by_vectors(request, withdrawn, text)
+        if request.group == "article":
+            return self._article_page(request, withdrawn, offset, loose, text, found, mode)
+        maker = self._maker(request, text)
+        if mode == "keyword" and not request.like:
+            query, used_loose = self._strictness(self.figures, text, request, withdrawn, loose)
+            bound = self._figure_query(query, request.filters, withdrawn)
+            ranked = self.figures.search(bound, request.limit, offset, newest=query is None)
+            hits = [maker.figure(*one) for one in zip(ranked.addresses, ranked.scores, strict=True)]
+            more = offset + len(hits) < ranked.count
+            return Page(hits, ranked.count, True, more, mode, used_loose, [*text.warnings, *found.warnings])
+        words = self._by_words(request, withdrawn, text, loose, mode)
+        return self._fused_page(request, maker, words, found, mode, offset, text)
+
+    # Rankings -------------------------------------------------------------------------------------------------
+
+    def _by_vectors(self, request: SearchRequest, withdrawn: Withdrawn, text: TextQuery) -> tuple[Found, str]:
+        """Rankings by vectors, and the mode that is used: keyword where there are none."""
+        if request.mode == "keyword" and not request.image:
+            return Found(), "keyword"
+        if not (request.text or request.like or request.image):
+            return Found(), "keyword"
+        if self.spaces is None:
+            if request.image:
+                raise QueryError("this index holds no vectors of images: search by words")
+            return Found([], ["this index holds no vectors yet: searched by words alone"]), "keyword"
+        mask = self._mask(request.filters, withdrawn)
+        depth = DEPTH if request.group == "figure" else ARTICLE_DEPTH
+        if request.like:
+            found = self.spaces.like(self._row_of(request.like, withdrawn), mask, depth)
+        elif request.image:
+            found = self.spaces.by_image(request.image, mask, depth)
+            if request.text:
+                also = self.spaces.by_text(request.text, mask, depth)
+                found = Found([*found.rankings, *also.rankings], [*found.warnings, *also.warnings])
+        else:
+            found = self.spaces.by_text(request.text or "", mask, depth)
+        if text.excluded is not None:
+            found = Found([self._without(one, text.excluded) for one in found.rankings], found.warnings)
+        if not found.rankings:
+            return found, "keyword"
+        return found, "vector" if request.mode == "vector" or (request.image and not request.text) else "hybrid"
+
+    def _without(self, ranking: Any, excluded: tantivy.Query) -> Any:
+        """A ranking without the figures that have an excluded word."""
+        name, rows, scores = ranking
+        bad = self.figures.search(all_of([self.figures.terms("row", rows.tolist()), excluded]), max(len(rows), 1))
+        kept = ~np.isin(rows, self.figures.numbers("row", bad.addresses))
+        return name, rows[kept], scores[kept]
+
+    def _by_words(
+        self, request: SearchRequest, withdrawn: Withdrawn, text: TextQuery, loose: bool | None, mode: str
+    ) -> _Words:
+        """The ranking by words, as deep as it is fused."""
+        if mode == "vector":
+            return _Words(None, 0, [], False)
+        if request.like:
+            address = self._address_of(request.like, withdrawn)
+            query: tantivy.Query | None = self.figures.like(address)
+            used_loose = False
+            unlike = [self.figures.term("figure_id", request.like)]
+        else:
+            query, used_loose = self._strictness(self.figures, text, request, withdrawn, loose)
+            unlike = []
+        if query is None:
+            return _Words(None, 0, [], False)
+        bound = self._figure_query(query, request.filters, withdrawn, unlike)
+        depth = DEPTH if request.group == "figure" else ARTICLE_DEPTH
+        ranked = self.figures.search(bound, depth)
+        return _Words(bound, ranked.count, self.figures.numbers("row", ranked.addresses), used_loose)
+
+    def _fused_page(
+        self,
+        request: SearchRequest,
+        maker: HitMaker,
+        words: _Words,
+        found: Found,
+        mode: str,
+        offset: int,
+        text: TextQuery,
+    ) -> Page:
+        """A page of the fused rankings; behind them, what else has the words."""
+        fused = self._fuse(words, found)
+        rows = [row for row, _ in fused]
+        part = fused[offset : offset + request.limit]
+        addresses = self._addresses([row for row, _ in part])
+        hits = [maker.figure(addresses[row], score) for row, score in part if row in addresses]
+        behind = 0
+        if words.query is not None and words.count > len(words.rows):
+            rest = all_of([words.query], [self.figures.terms("row", rows)])
+            start = max(0, offset - len(fused))
+            ranked = self.figures.search(rest, max(request.limit - len(part), 0), start)
+            behind = ranked.count
+            if len(part) < request.limit:
+                hits += [maker.figure(address, 0.0) for address in ranked.addresses]
+        total = len(fused) + behind
+        more = offset + request.limit < total
+        return Page(hits, total, mode == "keyword", more, mode, words.loose, [*text.warnings, *found.warnings])
+
+    def _fuse(self, words: _Words, found: Found) -> list[tuple[int, float]]:
+        rankings = [(WEIGHTS["words"], words.rows)] if words.rows else []
+        rankings += [(WEIGHTS[name], rows.tolist()) for name, rows, _ in found.rankings]
+        if len(rankings) == 1 and found.rankings:  # similarities say more than ranks
+            return [(int(row), float(score)) for row, score in zip(*found.rankings[0][1:], strict=True)]
+        return fuse(rankings)
+
+    def _article_page(
+        self,
+        request: SearchRequest,
+        withdrawn: Withdrawn,
+        offset: int,
+        loose: bool | None,
+        text: TextQuery,
+        found: Found,
+        mode: str,
+    ) -> Page:
+        """Articles by their own text and by their figures, fused; each shown by its best figure."""
+        own = self._text(self.articles, request, ARTICLE_FIELDS)
+        maker = self._maker(request, text, own)
+        if not (request.text or request.like or request.image):
+            query = self._article_query(None, request.filters, withdrawn)
+            ranked = self.articles.search(query, request.limit, offset, newest=True)
+            hits = [self._article_hit(maker, address, 0.0, None, 0, request, withdrawn) for address in ranked.addresses]
+            return Page(hits, ranked.count, True, offset + len(hits) < ranked.count, mode, False)
+        words = self._by_words(request, withdrawn, text, loose, mode)
+        best: dict[int, int] = {}
+        several: dict[int, int] = {}
+        for row, _ in self._fuse(words, found):
+            pmcid = int(self.rows.pmcids[row])
+            best.setdefault(pmcid, row)
+            several[pmcid] = several.get(pmcid, 0) + 1
+        lists: list[tuple[float, Sequence[int]]] = [(1.0, list(best))]
+        exact = mode == "keyword" and words.count <= len(words.rows)
+        used_loose = words.loose
+        if request.text and "article" in request.fields and mode != "vector":
+            chosen, own_loose = self._strictness(self.articles, own, request, withdrawn, loose)
+            ranked = self.articles.search(self._article_query(chosen, request.filters, withdrawn), DEPTH)
+            lists.append((1.0, self.articles.numbers("pmcid", ranked.addresses)))
+            exact &= ranked.count <= DEPTH
+            used_loose |= own_loose
+        fused = fuse(lists)
+        part = fused[offset : offset + request.limit]
+        figures = self._addresses([best[pmcid] for pmcid, _ in part if pmcid in best])
+        hits = []
+        for pmcid, score in part:
+            address = next(iter(self.articles.search(self.articles.term("pmcid", pmcid), 1).addresses), None)
+            if address is not None:
+                figure = figures.get(best.get(pmcid, -1))
+                count = several.get(pmcid, 0)
+                hits.append(self._article_hit(maker, address, score, figure, count, request, withdrawn))
+        more = offset + len(part) < len(fused)
+        warnings = [*dict.fromkeys([*text.warnings, *own.warnings, *found.warnings])]
+        return Page(hits, len(fused), exact, more, mode, used_loose, warnings)
+
+    def _article_hit(
+        self,
+        maker: HitMaker,
+        address: Any,
+        score: float,
+        figure: Any,
+        count: int,
+        request: SearchRequest,
+        withdrawn: Withdrawn,
+    ) -> Hit:
+        """An article's hit; one that no figure was found of is shown by the first that the filters keep."""
+        if figure is None:
+            pmcid = self.articles.numbers("pmcid", [address])[0]
+            query = self._figure_query(self.figures.term("pmcid", pmcid), request.filters, withdrawn)
+            figure = next(iter(self.figures.search(query, 1).addresses), None)
+        return maker.article(address, score, figure, count)
+
+    # Queries --------------------------------------------------------------------------------------------------
 
     def _text(self, index: KeywordIndex, request: SearchRequest, boosts: dict[str, dict[str, float]]) -> TextQuery:
         wanted: dict[str, dict[str, float]] = {
@@ -124,29 +304,29 @@ class OpenGeneration:
         return text_query(index, request.text or "", wanted)
 
     def _strictness(
-        self,
-        index: KeywordIndex,
-        text: TextQuery,
-        request: SearchRequest,
-        withdrawn: Withdrawn,
-        offset: int,
-        loose: bool | None,
+        self, index: KeywordIndex, text: TextQuery, request: SearchRequest, withdrawn: Withdrawn, loose: bool | None
     ) -> tuple[tantivy.Query | None, bool]:
         """The query to use, and whether it is the loose one: when the strict one does not fill the first page."""
         if text.strict is None or text.loose is None:
             return (tantivy.Query.empty_query() if request.text else None), False
         if loose is None:
-            strict = self._figure_query(text.strict, request.filters, withdrawn)
-            if index is self.articles:
-                strict = self._article_query(text.strict, request.filters, withdrawn)
-            loose = text.loose is not text.strict and index.count(strict) < request.limit
+            bind = self._article_query if index is self.articles else self._figure_query
+            enough = text.loose is text.strict
+            loose = not enough and index.count(bind(text.strict, request.filters, withdrawn)) < request.limit
         return (text.loose if loose else text.strict), loose
 
-    def _figure_query(self, text: tantivy.Query | None, filters: Filters, withdrawn: Withdrawn) -> tantivy.Query:
+    def _figure_query(
+        self,
+        text: tantivy.Query | None,
+        filters: Filters,
+        withdrawn: Withdrawn,
+        unlike: Sequence[tantivy.Query] = (),
+    ) -> tantivy.Query:
+        """Figures of which one image passes all filters, and that may be served."""
         index = self.figures
         must = list(index.filter_queries(filters, self._served).values())
         apart = self.rows.apart(filters)
-        must_not = [index.terms("row", apart.tolist())] if len(apart) else []
+        must_not = [*unlike, *([index.terms("row", apart.tolist())] if len(apart) else [])]
         if withdrawn.article_ids:
             must_not.append(index.terms("article_id", withdrawn.article_ids))
         return all_of([*([text] if text is not None else []), *must], must_not)
@@ -165,150 +345,56 @@ class OpenGeneration:
             must_not.append(index.terms("article_id", withdrawn.article_ids))
         return all_of([*([text] if text is not None else []), *queries.values()], must_not)
 
-    def _by_article(self, request: SearchRequest, withdrawn: Withdrawn, offset: int, loose: bool | None) -> Page:
-        """Articles by their own text and by their figures' captions, fused; each shown by its best figure."""
-        warnings: list[str] = []
-        lists: list[tuple[float, list[int]]] = []
-        best: dict[int, Any] = {}
-        several: dict[int, int] = {}
-        exact = True
-        used_loose = False
-        own = self._text(self.articles, request, ARTICLE_FIELDS)
-        figures = self._text(self.figures, request, FIGURE_FIELDS)
-        if not request.text:
-            return self._newest_articles(request, withdrawn, offset)
-        if "article" in request.fields:
-            query, used_loose = self._strictness(self.articles, own, request, withdrawn, offset, loose)
-            found = self.articles.search(self._article_query(query, request.filters, withdrawn), DEPTH)
-            lists.append((1.0, self.articles.numbers("pmcid", found.addresses)))
-            exact &= found.count <= DEPTH
-            warnings += own.warnings
-        chosen, figures_loose = self._strictness(self.figures, figures, request, withdrawn, offset, loose)
-        used_loose |= figures_loose
-        found = self.figures.search(self._figure_query(chosen, request.filters, withdrawn), ARTICLE_DEPTH)
-        pmcids = self.figures.numbers("pmcid", found.addresses)
-        for pmcid, address in zip(pmcids, found.addresses, strict=True):
-            best.setdefault(pmcid, address)
-            several[pmcid] = several.get(pmcid, 0) + 1
-        lists.append((1.0, list(best)))
-        exact &= found.count <= ARTICLE_DEPTH
-        warnings = list(dict.fromkeys([*warnings, *figures.warnings]))
-        ranked = fuse(lists)
-        page = ranked[offset : offset + request.limit]
-        hits = [
-            self._article_hit(pmcid, score, best.get(pmcid), several.get(pmcid, 0), own, figures, request, withdrawn)
-            for pmcid, score in page
-        ]
-        more = offset + len(page) < len(ranked)
-        return Page([h for h in hits if h], len(ranked), exact, more, "keyword", used_loose, warnings)
+    def _mask(self, filters: Filters, withdrawn: Withdrawn) -> np.ndarray:
+        mask = self.rows.mask(filters)
+        if withdrawn.rows:
+            mask = mask.copy()
+            mask[list(withdrawn.rows)] = False
+        return mask
 
-    def _newest_articles(self, request: SearchRequest, withdrawn: Withdrawn, offset: int) -> Page:
-        query = self._article_query(None, request.filters, withdrawn)
-        found = self.articles.search(query, request.limit, offset, newest=True)
-        none = TextQuery(None, None, [])
-        hits = [
-            self._article_hit(pmcid, 0.0, None, 0, none, none, request, withdrawn)
-            for pmcid in self.articles.numbers("pmcid", found.addresses)
-        ]
-        more = offset + len(found.addresses) < found.count
-        return Page([h for h in hits if h], found.count, True, more, "keyword", False, [])
+    def _maker(self, request: SearchRequest, text: TextQuery, own: TextQuery | None = None) -> HitMaker:
+        none = TextQuery(None, None, None, [])
+        return HitMaker(self.figures, self.articles, self._served, text, own or none, request.fields)
 
-    # Hits -----------------------------------------------------------------------------------------------------
+    def _addresses(self, rows: Sequence[int]) -> dict[int, Any]:
+        """Where the documents of these rows are."""
+        if not rows:
+            return {}
+        addresses = self.figures.search(self.figures.terms("row", list(rows)), len(rows)).addresses
+        return dict(zip(self.figures.numbers("row", addresses), addresses, strict=True))
 
-    def _figure_hits(
-        self, addresses: Sequence[Any], scores: Sequence[float], text: TextQuery, request: SearchRequest
-    ) -> list[Hit]:
-        snippets = None
-        if text.loose is not None:
-            fields = [name for name in ("caption", "mention") if name in request.fields]
-            snippets = self.figures.snippets(text.loose, fields)
-        return [
-            self._figure_hit(address, score, snippets.of(address) if snippets else {})
-            for address, score in zip(addresses, scores, strict=True)
-        ]
-
-    def _figure_hit(self, address: Any, score: float, snippets: dict[str, list[Fragment]]) -> Hit:
-        card = self._served_card(self.figures.card(address))
-        caption = " ".join(filter(None, [card["label"], card["caption"] or card["group_caption"]]))
-        if "caption" not in snippets and caption:
-            snippets = {"caption": [(excerpt(caption), False)], **snippets}
-        return Hit(card["figure_id"], card["article_id"], card["pmcid"], score, card, snippets)
-
-    def _article_hit(
-        self,
-        pmcid: int,
-        score: float,
-        figure: Any,
-        count: int,
-        own: TextQuery,
-        figures: TextQuery,
-        request: SearchRequest,
-        withdrawn: Withdrawn,
-    ) -> Hit | None:
-        """An article, with the figure it is shown by: the best one, or else the first that the filters keep."""
-        term = self.articles.term("pmcid", pmcid)
-        query = all_of(
-            [term], [self.articles.terms("article_id", withdrawn.article_ids)] if withdrawn.article_ids else []
-        )
-        addresses = self.articles.search(query, 1).addresses
-        if not addresses:
-            return None
-        article = self.articles.card(addresses[0])
-        snippets = self.articles.snippets(own.loose, ("title", "abstract")).of(addresses[0]) if own.loose else {}
-        shown = {_SNIPPETS[name]: fragment for name, fragment in snippets.items()}
-        if figure is None:
-            own_figures = self._figure_query(self.figures.term("pmcid", pmcid), request.filters, withdrawn)
-            figure = next(iter(self.figures.search(own_figures, 1).addresses), None)
-        if figure is None:
-            return Hit(None, article["article_id"], article["pmcid"], score, article | {"images": []}, shown, 0)
-        hit = self._figure_hits([figure], [score], figures, request)[0]
-        card = {**article, **hit.card}
-        return Hit(hit.figure_id, hit.article_id, hit.pmcid, score, card, {**hit.snippets, **shown}, count)
-
-    def _served_card(self, card: dict[str, Any]) -> dict[str, Any]:
-        """The card without images of licence groups that are not served."""
-        images = [image for image in card["images"] if image["licence_group"] in self._served]
-        return card | {"images": images}
-
-    def figure(self, figure_id: str, withdrawn: Withdrawn) -> dict[str, Any] | None:
-        """The card of a figure, null when there is none that may be shown."""
+    def _address_of(self, figure_id: str, withdrawn: Withdrawn) -> Any:
+        """Raises QueryError when there is no such figure that may be shown."""
         query = self._figure_query(self.figures.term("figure_id", figure_id), Filters(), withdrawn)
         addresses = self.figures.search(query, 1).addresses
-        return self._served_card(self.figures.card(addresses[0])) if addresses else None
+        if not addresses:
+            raise QueryError(f"there is no figure {figure_id!r} here")
+        return addresses[0]
+
+    def _row_of(self, figure_id: str, withdrawn: Withdrawn) -> int:
+        return self.figures.numbers("row", [self._address_of(figure_id, withdrawn)])[0]
 
     # Facets ---------------------------------------------------------------------------------------------------
 
     def facets(self, request: SearchRequest, withdrawn: Withdrawn, loose: bool) -> dict[str, list[tuple[str, int]]]:
-        """Values and counts of each facet asked for.
+        """Values and counts of each facet asked for, over what has the words, or over all that the filters keep.
 
         A field that is filtered itself shows what its other values would give: its own filter is left out.
         """
         by_article = request.group == "article"
         index, boosts = (self.articles, ARTICLE_FIELDS) if by_article else (self.figures, FIGURE_FIELDS)
+        bind = self._article_query if by_article else self._figure_query
         text = self._text(index, request, boosts)
         chosen = text.loose if loose else text.strict
         found: dict[str, list[tuple[str, int]]] = {}
         for facet in request.facets:
-            filters = _without(request.filters, facet)
-            make = self._article_query if by_article else self._figure_query
-            values = index.facet(make(chosen, filters, withdrawn), facet, FACET_SIZE)
+            values = index.facet(bind(chosen, _all_but(request.filters, facet), withdrawn), facet, FACET_SIZE)
             if facet == "licence_group":
                 values = [(value, count) for value, count in values if value in self._served]
             found[facet] = values
         return found
 
 
-def _without(filters: Filters, facet: str) -> Filters:
+def _all_but(filters: Filters, facet: str) -> Filters:
     fields = ("published_from", "published_to") if facet == "year" else (facet,)
     return filters.model_copy(update={name: type(filters).model_fields[name].default for name in fields})
-
-
-def excerpt(text: str) -> str:
-    """The beginning of a text, cut behind a word.
-
-    >>> excerpt("word " * 100)[-7:]
-    'word …'
-    """
-    if len(text) <= _EXCERPT:
-        return text
-    return text[:_EXCERPT].rpartition(" ")[0].rstrip() + " …"

@@ -63,10 +63,12 @@ Clause(text='rat', field=None, excluded=True, phrase=False)]
 
 @dataclass(frozen=True)
 class TextQuery:
-    """``strict`` asks for most of the words, ``loose`` for one; ``shown`` is what snippets mark. Null: no word."""
+    """``strict`` asks for most of the words, ``loose`` for one, both null when there is no word; ``excluded`` finds
+    what must not be there, null when nothing is."""
 
     strict: tantivy.Query | None
     loose: tantivy.Query | None
+    excluded: tantivy.Query | None
     warnings: list[str]
 
 
@@ -102,12 +104,13 @@ def text_query(index: KeywordIndex, text: str, boosts: Mapping[str, Mapping[str,
             wanted.append(query)
     wanted = wanted or common
     if not wanted and not unwanted:
-        return TextQuery(None, None, [*warnings, f"nothing to search for in {text!r}"] if text else warnings)
+        return TextQuery(None, None, None, [*warnings, f"nothing to search for in {text!r}"] if text else warnings)
+    excluded = tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in unwanted]) if unwanted else None
     if not wanted:
         query = _combined([tantivy.Query.all_query()], unwanted, 1)
-        return TextQuery(query, query, warnings)
+        return TextQuery(query, query, excluded, warnings)
     least = len(wanted) if len(wanted) <= 2 else math.ceil(0.6 * len(wanted))
-    return TextQuery(_combined(wanted, unwanted, least), _combined(wanted, unwanted, 1), warnings)
+    return TextQuery(_combined(wanted, unwanted, least), _combined(wanted, unwanted, 1), excluded, warnings)
 
 
 def _clause(index: KeywordIndex, tokens: Sequence[str], fields: Mapping[str, float]) -> tantivy.Query:

@@ -76,6 +76,7 @@ class Searcher:
 
     def __init__(self, files: Files, cache_folder: Path, settings: Settings) -> None:
         self._files, self._cache, self._settings = files, Path(cache_folder), settings
+        self._encoders = _encoders(settings)
         self._refreshing = threading.Lock()
         self._looked = 0.0
         self._state: _State | None = None
@@ -170,7 +171,7 @@ class Searcher:
                 f"{INDEX_VERSION}: materialize `search_index` with it"
             )
         folder = local_copy(self._files, manifest, self._cache)
-        return OpenGeneration(folder, manifest, self._settings.served_groups)
+        return OpenGeneration(folder, manifest, self._settings.served_groups, self._encoders)
 
     def _now(self) -> _State:
         state = self._state
@@ -185,6 +186,15 @@ class Searcher:
             with contextlib.suppress(OSError, SearchError):  # what is open goes on serving
                 self.refresh()
         return self._now()
+
+
+def _encoders(settings: Settings) -> Any:
+    """The encoders; null where the packages of vector search are not installed."""
+    try:
+        from biomedica_assets.search.vector_queries import Encoders
+    except ImportError:
+        return None
+    return Encoders(settings)
 
 
 def _stamps(files: Files) -> tuple[Any, ...]:
