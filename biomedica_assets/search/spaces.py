@@ -8,7 +8,7 @@ search (`vectors`), the other parts of a generation (`generation`), queries (`ve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -100,7 +100,7 @@ def update_space(
         missing[segment.rows] = False
     records = before.records
     for batches, dimensions in _missing_vectors(files, features, before, connection, missing, first_new):
-        record = build_segment(place, batches, dimensions, like=_largest(segments), threads=THREADS)
+        record = build_segment(place, batches, dimensions, threads=THREADS)
         if record is not None:
             records.append(record)
     records = _merge(place, records, alive)
@@ -119,10 +119,6 @@ def update_space(
 
 def _made_by(manifest: DerivedManifest) -> str:
     return f"{manifest.inputs['encoder']}/{manifest.inputs['features']}"
-
-
-def _largest(segments: Sequence[Segment]) -> Segment | None:
-    return max(segments, key=lambda segment: segment.record.count, default=None)
 
 
 _Batches = Iterator[tuple[np.ndarray, np.ndarray]]
