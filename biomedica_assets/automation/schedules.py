@@ -44,13 +44,13 @@ def build_schedules(settings: Settings) -> list[Any]:
         if status.unfinished and status.over_budget:
             limit = workspace.settings.scope.max_bytes
             return dg.SkipReason(f"the store holds {status.bytes:,} bytes, its scope allows {limit:,}")
-        return _requests(context, status.unfinished, workspace.settings)
+        return _requests(context, jobs.chunk_job, status.unfinished, workspace.settings)
 
     @dg.schedule(job=jobs.metadata_job, cron_schedule=cron, default_status=stopped)
     def metadata_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
         """Launch committed chunks that lack PubMed's records, or whose articles changed since."""
         workspace = biomedica.open()
-        return _requests(context, unfinished_metadata(workspace.files), workspace.settings)
+        return _requests(context, jobs.metadata_job, unfinished_metadata(workspace.files), workspace.settings)
 
     @dg.schedule(job=jobs.features_job, cron_schedule=cron, default_status=stopped)
     def features_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
@@ -59,7 +59,8 @@ def build_schedules(settings: Settings) -> list[Any]:
         for modality in MODALITIES.values():
             if reason := why_unusable(workspace.settings, modality):
                 return dg.SkipReason(reason)
-        return _requests(context, unfinished_features(workspace.files, workspace.settings), workspace.settings)
+        unfinished = unfinished_features(workspace.files, workspace.settings)
+        return _requests(context, jobs.features_job, unfinished, workspace.settings)
 
     return [
         partition_backfill,
@@ -76,8 +77,8 @@ def build_schedules(settings: Settings) -> list[Any]:
     ]
 
 
-def _requests(context: dg.ScheduleEvaluationContext, unfinished: Sequence[str], settings: Settings) -> _Tick:
-    ranges = ranges_to_launch(context.instance, unfinished, settings, log=context.log.warning)
+def _requests(context: dg.ScheduleEvaluationContext, job: Any, unfinished: Sequence[str], settings: Settings) -> _Tick:
+    ranges = ranges_to_launch(context.instance, unfinished, settings, log=context.log.warning, job=job.name)
     if isinstance(ranges, str):
         return dg.SkipReason(ranges)
     # Dagster never launches a run key twice: the tick's time lets a later tick launch the same range again.
@@ -89,15 +90,23 @@ def _requests(context: dg.ScheduleEvaluationContext, unfinished: Sequence[str], 
 
 
 def ranges_to_launch(
-    instance: dg.DagsterInstance, unfinished: Sequence[str], settings: Settings, *, log: Callable[[str], None]
+    instance: dg.DagsterInstance,
+    unfinished: Sequence[str],
+    settings: Settings,
+    *,
+    log: Callable[[str], None],
+    job: str | None = None,
 ) -> list[list[str]] | str:
-    """Contiguous ranges of unfinished chunks that neither run nor keep failing; or the reason why there are none."""
+    """Contiguous ranges of unfinished chunks that neither run nor keep failing; or the reason why there are none.
+
+    Failures are those of ``job`` if that is given: an encoder that is broken must not keep a chunk from being ingested.
+    """
     if not unfinished:
         return "every chunk has a valid manifest"
     ordered = instance.get_dynamic_partitions(PMC_CHUNK)
     busy = _partitions(instance, ordered, dg.RunsFilter(statuses=_UNFINISHED))
     day = datetime.now(UTC) - timedelta(days=1)
-    failures = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=day)
+    failures = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=day, job_name=job)
     failed = _partitions(instance, ordered, failures)
     given_up = [key for key in unfinished if failed[key] >= MAX_FAILED_RUNS_A_DAY]
     if given_up:

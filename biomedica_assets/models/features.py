@@ -199,15 +199,15 @@ def _build(
         raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
     inputs = _inputs(table.name, manifest, encoder.id)
     own = read_derived_manifest(files, table.name, chunk)
-    same = own is not None and own.input_hash == input_hash(inputs) and own.run.get("asked") == asked
-    if own is not None and same and files.exists(own.file.path):
+    valid = own is not None and own.input_hash == input_hash(inputs) and own.run.get("asked") == asked
+    if own is not None and valid and files.exists(own.file.path):
         return own, True
     started, cpu = time.monotonic(), time.process_time()
     rows = [{name: value for name, value in row.items() if name != "text"} for row in read(files, manifest)]
     work = _Work(rows, np.zeros((len(rows), encoder.dimensions), np.float16))
     earlier = [own, *_of_earlier_chunks(files, table.name, chunk, rows)]
-    same_encoder = [m for m in earlier if m and all(m.inputs.get(name) == inputs[name] for name in _ENCODER_INPUTS)]
-    missing = _take_over(files, work, same_encoder)
+    same = [m for m in earlier if m and all(m.inputs.get(name) == inputs[name] for name in _ENCODER_INPUTS)]
+    missing = _take_over(files, work, [m for m in same if files.exists(m.file.path)])
     encode(work, manifest, missing)
     work.counts.update(vectors=int(work.vectors.any(axis=1).sum()), reused=len(rows) - len(missing))
     for row in rows:

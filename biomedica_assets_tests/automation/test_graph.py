@@ -86,7 +86,9 @@ def test_the_graph_is_what_the_design_says():
         "failures": ["versions"],
         "metadata": ["articles"],
         "metadata_refresh": ["metadata"],
-        "catalogue": sorted(["file_list", *schemas.CHUNK_TABLES, "metadata", "metadata_refresh"]),
+        "caption_features": ["captions"],
+        "image_features": ["images"],
+        "catalogue": sorted(["file_list", *schemas.CHUNK_TABLES, *schemas.DERIVED_TABLES, "metadata_refresh"]),
         "duplicates": ["catalogue"],
         "subsets": ["catalogue", "duplicates"],
         "exports": ["subsets"],
@@ -96,7 +98,7 @@ def test_the_graph_is_what_the_design_says():
         "snapshot": ["catalogue"],
     }
     by_chunk = {name for name, node in nodes.items() if node.partitions_def == pmc_chunks}
-    assert by_chunk == {*schemas.CHUNK_TABLES, "metadata"}
+    assert by_chunk == {*schemas.CHUNK_TABLES, *schemas.DERIVED_TABLES}
     assert {name: node.group_name for name, node in nodes.items() if not node.is_partitioned} == {
         "file_list": "release",
         **dict.fromkeys(["catalogue", "duplicates", "licence_audit", "statistics", "card", "snapshot"], "dataset"),
