@@ -6,12 +6,12 @@ measured is made here, or read from ../shared/corpus where that is present.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
 import sys
 from importlib import import_module
 
-from benchmarks.measure import arguments_of
+from benchmarks.measure import ROOT, arguments_of
 
 BENCHMARKS = {
     "jats": "tables:jats",
@@ -40,6 +40,9 @@ def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
     arguments = parser.parse_args()
+    if arguments.step:
+        show(arguments.step[0], arguments.quick)
+        return
     unknown = set(arguments.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
@@ -47,10 +50,9 @@ def main() -> None:
     failed = []
     for name in arguments.names or BENCHMARKS:
         # In a process of its own: what one imports must not count as memory of the steps that another starts.
-        process = multiprocessing.get_context("spawn").Process(target=show, args=(name, arguments.quick))
-        process.start()
-        process.join()
-        if process.exitcode:
+        quick = ["--quick"] if arguments.quick else []
+        command = [sys.executable, "-m", "benchmarks", *quick, "--step", name]
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
             failed.append(name)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
