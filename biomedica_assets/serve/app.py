@@ -13,7 +13,9 @@ from pathlib import Path
 import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from biomedica_assets import __version__
 from biomedica_assets.serve import api, api_search, logs, streams
@@ -84,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.biomedica = state
     for room in (api, api_search, streams):
         app.include_router(room.router(state))
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(gallery.router())
     problems = Problems(gallery.problem_page, state.site.root)
     problems.install(app)
@@ -100,3 +102,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
     app.add_middleware(Observe, metrics=metrics)
     return app
+
+
+class _Static(StaticFiles):
+    """Files of the pages. An address that names a version may be kept for ever: another version has another address."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        kept = "public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else "no-cache"
+        response.headers["Cache-Control"] = kept
+        return response

@@ -46,11 +46,11 @@ class JsonLines(logging.Formatter):
 def configure(level: str = "INFO") -> None:
     """Let this process log JSON lines to stderr; safe to call again. Uvicorn's own access log is replaced by ours."""
     root = logging.getLogger()
-    if not any(isinstance(handler.formatter, JsonLines) for handler in root.handlers):
+    if not root.handlers:  # whoever embeds the app has handlers of its own
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonLines())
-        root.handlers[:] = [handler]
-    root.setLevel("WARNING")
+        root.addHandler(handler)
+        root.setLevel("WARNING")
     logging.getLogger("biomedica_assets").setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)

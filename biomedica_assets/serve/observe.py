@@ -73,7 +73,7 @@ class Observe:
             else:
                 raise  # the answer had begun: the server cuts the connection, so that nobody takes it as whole
         finally:
-            route = getattr(scope.get("route"), "path", "") or "none"
+            route = _route(scope)
             self._metrics.requests.labels(scope["method"] if status != 405 else "other", route, str(status)).inc()
             self._metrics.seconds.labels(route).observe(first)
             self._metrics.bytes.labels(route).inc(size)
@@ -91,3 +91,9 @@ class Observe:
                 },
             )
             request_id.reset(token)
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of the route that answered, whatever it was included under: never what a client wrote."""
+    found: str = getattr(scope.get("route"), "path", "") or "none"
+    return f"/v1{found}" if "/v1/" in scope["path"] and not found.startswith(("/v1", "none")) else found
