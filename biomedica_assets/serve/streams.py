@@ -36,6 +36,7 @@ from biomedica_assets.streaming.tar import Tar
 _log = logging.getLogger(__name__)
 _THREADS = 8
 _LOOK_SECONDS = 15.0  # how often a running stream asks whether something of its rest has been withdrawn
+_FRESH_SECONDS = 5.0
 _REMOTE_BATCH = 8 << 20
 _T = TypeVar("_T")
 
@@ -144,7 +145,12 @@ class _Streams:
 
     def __init__(self, state: State) -> None:
         settings = state.settings
-        self.planner = Planner(state.files, settings.served_groups, cache_bytes=settings.stream_cache_bytes)
+        self.planner = Planner(
+            state.files,
+            settings.served_groups,
+            cache_bytes=settings.stream_cache_bytes,
+            refresh_seconds=min(_FRESH_SECONDS, settings.serve_refresh_seconds),
+        )
         self._source = open_source(state.files, batch_bytes=_REMOTE_BATCH)
         self._most, self._stall = settings.serve_streams, settings.stream_stall_seconds
         # Threads of their own: a slow disk must not take those that answer searches.

@@ -216,6 +216,10 @@ class Stream(_Base):
                     done, seen = 0, _Seen(self.verify)
                     self._at = (epoch, opening, 0)
 
+    def __call__(self) -> Iterator[Sample]:
+        """Without `torch`, `webdataset` takes as the source of a pipeline only what it can call."""
+        return iter(self)
+
     def state_dict(self) -> dict[str, Any]:
         """Where this process's iteration is: what it has given out is not given again after `load_state_dict`."""
         if self._saved is not None:
