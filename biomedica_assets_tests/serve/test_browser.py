@@ -118,7 +118,7 @@ def test_more_results_come_below_without_leaving_the_page(page):
     first = page.locator("#hits > li").count()
     assert first == 24
     page.get_by_role("link", name="More results").click()
-    page.wait_for_function("document.querySelectorAll('#hits > li').length === 48")
+    page.locator("#hits > li").nth(47).wait_for()
     addresses = page.locator("#hits .open").evaluate_all("found => found.map(one => one.href)")
     assert len(set(addresses)) == 48
     assert "cursor" not in page.url
