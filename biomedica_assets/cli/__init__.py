@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from biomedica_assets import __version__
+from biomedica_assets.cli.agents import mcp
 from biomedica_assets.cli.dataset import export, subset
 from biomedica_assets.cli.search import search
 from biomedica_assets.cli.serve import key, serve
@@ -133,7 +134,7 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (snapshot, compact, migrate, subset, export, search, serve, key):
+for command in (snapshot, compact, migrate, subset, export, search, serve, key, mcp):
     main.add_command(command)
 
 

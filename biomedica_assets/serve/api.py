@@ -77,7 +77,7 @@ def router(state: State) -> APIRouter:
         media_type = row["media_type"] or "application/octet-stream"
 
         def read(offset: int, length: int) -> bytes:
-            return _read(state, row, offset, length)
+            return read_image(state, row, offset, length)
 
         return await serve_bytes(
             request,
@@ -115,7 +115,7 @@ def router(state: State) -> APIRouter:
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         try:
-            data = state.thumbnails.get(row["sha256"], size, partial(_read, state, row, 0, row["bytes"]))
+            data = state.thumbnails.get(row["sha256"], size, partial(read_image, state, row, 0, row["bytes"]))
         except NoThumbnail as error:
             raise ProblemError(404, "not-decodable", f"{row['image_id']} cannot be decoded: {error}") from error
         return Response(data, media_type=MEDIA_TYPE, headers=headers)
@@ -175,7 +175,7 @@ def router(state: State) -> APIRouter:
     return routes
 
 
-def _read(state: State, row: Row, offset: int, length: int) -> bytes:
+def read_image(state: State, row: Row, offset: int, length: int) -> bytes:
     """Bytes of an image's file in its shard. Raises ProblemError 503 when the shard is not there or too short."""
     try:
         return read_span(state.files, row["shard"], row["image_offset"] + offset, length)

@@ -18,9 +18,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from biomedica_assets import __version__
-from biomedica_assets.serve import api, api_search, logs, streams
+from biomedica_assets.serve import api, api_search, logs, openai_tools, streams
 from biomedica_assets.serve.gallery import Gallery
 from biomedica_assets.serve.limits import Gate
+from biomedica_assets.serve.mcp_server import McpEndpoint
 from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.observe import Observe
 from biomedica_assets.serve.problems import Problems
@@ -44,6 +45,7 @@ _TAGS = [
     {"name": "images", "description": "bytes of images"},
     {"name": "articles", "description": "records of articles"},
     {"name": "stream", "description": "many images as one WebDataset"},
+    {"name": "tools", "description": "for chat agents"},
     {"name": "dataset", "description": "what there is"},
     {"name": "operation", "description": "for operators"},
 ]
@@ -59,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     state = State(settings, metrics)
     gallery = Gallery(state)
+    agents = McpEndpoint(state)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,7 +69,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         await anyio.to_thread.run_sync(state.start)
         try:
-            yield
+            async with agents.running():
+                yield
         finally:
             state.draining = True
             await anyio.to_thread.run_sync(state.close)
@@ -84,8 +88,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "MIT (this software); every image has its own licence"},
     )
     app.state.biomedica = state
-    for room in (api, api_search, streams):
+    for room in (api, api_search, streams, openai_tools):
         app.include_router(room.router(state))
+    app.router.routes.append(agents.route())
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(gallery.router())
     problems = Problems(gallery.problem_page, state.site.root)
