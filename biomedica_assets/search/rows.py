@@ -112,10 +112,11 @@ class RowTable:
         self.rows, self._served = rows, tuple(served)
         self._connection = duckdb.connect(config={"threads": 2, "memory_limit": "512MB"})
         listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-        empty = ROWS.empty_table()
-        self._connection.register("none", empty)
-        source = f"read_parquet([{listed}])" if paths else "none"
-        self._connection.execute(f"CREATE VIEW rows AS SELECT * FROM {source}")
+        if paths:
+            self._connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet([{listed}])")
+        else:
+            self._connection.register("nothing", ROWS.empty_table())
+            self._connection.execute("CREATE TABLE rows AS SELECT * FROM nothing")
         self.alive = np.zeros(rows, bool)
         """bool [rows]: figures that are in the index."""
         self.pmcids = np.zeros(rows, np.int64)

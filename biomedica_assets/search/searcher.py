@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from biomedica_assets.search.cursors import MAX_PLACE, Place, read_cursor, write_cursor
 from biomedica_assets.search.local import local_copy, prune
@@ -31,6 +31,9 @@ from biomedica_assets.store.catalogue import POINTER, WITHDRAWALS
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import list_releases
 from biomedica_assets.store.withdrawals import withdrawn_ids
+
+if TYPE_CHECKING:
+    from biomedica_assets.search.vector_queries import Encoders
 
 __all__ = [
     "CursorError",
@@ -69,14 +72,15 @@ class Searcher:
         files: the store.
         cache_folder: local folder for copies of index files; may be shared by processes and deleted when none runs.
         settings: which licence groups are served, encoders, how often the store is looked at.
+        encoders: to share with other searchers; default: those of the settings, loaded when first needed.
 
     Raises:
         IndexMissingError: there is no index that this version reads; `refresh` may be tried later by a new searcher.
     """
 
-    def __init__(self, files: Files, cache_folder: Path, settings: Settings) -> None:
+    def __init__(self, files: Files, cache_folder: Path, settings: Settings, encoders: Encoders | None = None) -> None:
         self._files, self._cache, self._settings = files, Path(cache_folder), settings
-        self._encoders = _encoders(settings)
+        self._encoders = encoders or _encoders(settings)
         self._refreshing = threading.Lock()
         self._looked = 0.0
         self._state: _State | None = None
@@ -188,7 +192,7 @@ class Searcher:
         return self._now()
 
 
-def _encoders(settings: Settings) -> Any:
+def _encoders(settings: Settings) -> Encoders | None:
     """The encoders; null where the packages of vector search are not installed."""
     try:
         from biomedica_assets.search.vector_queries import Encoders
