@@ -160,6 +160,7 @@ def benchmark(quick: bool) -> Iterator[Table]:
             home = Path(root, str(size))
             run(MODULE, "--step", "fill", home, size)
             answers.append(run(MODULE, "--step", "ask", home).answer)
+            assert answers[-1]["counts"]["numMaterialized"] == size, answers[-1]
         few, many = answers
         for name, words in (
             ("first", "partitions page of an asset, asked for the first time"),
