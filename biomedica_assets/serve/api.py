@@ -152,9 +152,7 @@ def router(state: State) -> APIRouter:
 
     @routes.get("/health/ready", tags=["operation"], summary="Whether it can serve", responses=documented())
     async def ready() -> models.Health:
-        """For load balancers: 503 before the first catalogue and while shutting down."""
-        if state.draining:
-            raise ProblemError(503, "shutting-down", "this process is shutting down", {"Retry-After": "5"})
+        """For load balancers: 503 before the first catalogue."""
         generation = state.view.generation
         if generation is None:
             raise ProblemError(503, "no-catalogue", NO_CATALOGUE, {"Retry-After": "60"})

@@ -72,7 +72,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             async with agents.running():
                 yield
         finally:
-            state.draining = True
             await anyio.to_thread.run_sync(state.close)
 
     app = FastAPI(

@@ -24,7 +24,10 @@ from biomedica_assets.store.tables import read_table
 
 _Value = TypeVar("_Value")
 
-IMAGE_COLUMNS = tuple(name for name in schemas.IMAGES.names if name not in ("chunk", "key", "md5", "sample_key"))
+_CURRENT = ("chunk", "article_id", "pmcid", "version", "pmid")
+_LOG = ("partition", "pmid", "is_newest")
+_SPAN = ("article_id", "image_id", "licence_group", "media_type", "width", "bytes", "sha256", "shard", "image_offset")
+# Columns are what reading costs: a page shows pictures of two dozen articles, each in a chunk of its own.
 
 
 class Recent(Generic[_Value]):
@@ -83,12 +86,12 @@ class Records:
 
     def current(self, generation: Generation, pmcid: int) -> Row | None:
         """The row of ``current`` of a PMCID."""
-        found = self._catalogue(generation, schemas.CURRENT, "pmcid", pmcid)
+        found = self._catalogue(generation, schemas.CURRENT, "pmcid", pmcid, _CURRENT)
         return found[0] if found else None
 
-    def images(self, generation: Generation, chunk: str, article_id: str) -> tuple[Row, ...]:
-        """Rows of ``images`` of an article."""
-        return self._of_article(generation, schemas.IMAGES, chunk, article_id, IMAGE_COLUMNS)
+    def spans(self, generation: Generation, chunk: str, article_id: str) -> tuple[Row, ...]:
+        """Of an article's images what it takes to serve their bytes."""
+        return self._of_article(generation, schemas.IMAGES, chunk, article_id, _SPAN)
 
     def article(self, generation: Generation, current: Row) -> ArticleRecord | None:
         """Everything about an article, by its row of ``current``; null when its chunk does not hold it after all."""
@@ -103,7 +106,7 @@ class Records:
         captions = {row["figure_id"]: row for row in rows(schemas.CAPTIONS)}
         mentions = rows(schemas.MENTIONS)
         paragraphs = self._mentioned(generation, chunk, article_id, mentions)
-        images = self.images(generation, chunk, article_id)
+        images = rows(schemas.IMAGES)
         figures = tuple(
             FigureRecord(
                 row,
@@ -132,7 +135,9 @@ class Records:
     def _metadata(self, generation: Generation, pmid: int | None) -> Row:
         if pmid is None or "pubmed_log" not in generation.files:
             return {}
-        newest = [row for row in self._catalogue(generation, schemas.PUBMED_LOG, "pmid", pmid) if row["is_newest"]]
+        newest = [
+            row for row in self._catalogue(generation, schemas.PUBMED_LOG, "pmid", pmid, _LOG) if row["is_newest"]
+        ]
         path = self._path(generation, "metadata", newest[0]["partition"]) if newest else None
         if path is None:
             return {}
@@ -146,7 +151,7 @@ class Records:
         table: schemas.Table,
         chunk: str,
         article_id: str,
-        columns: Sequence[str] | None = None,
+        columns: tuple[str, ...] | None = None,
         paragraphs: set[str] | None = None,
     ) -> tuple[Row, ...]:
         path = self._path(generation, table.name, chunk)
@@ -155,15 +160,17 @@ class Records:
         where: list[tuple[str, str, Any]] = [("article_id", "=", article_id)]
         if paragraphs:
             where.append(("paragraph_id", "in", paragraphs))
-        return self._rows.get((path, article_id), lambda: _read(self._files, path, columns, where))
+        return self._rows.get((path, article_id, columns), lambda: _read(self._files, path, columns, where))
 
-    def _catalogue(self, generation: Generation, table: schemas.Table, column: str, value: int) -> tuple[Row, ...]:
+    def _catalogue(
+        self, generation: Generation, table: schemas.Table, column: str, value: int, columns: tuple[str, ...]
+    ) -> tuple[Row, ...]:
         """Rows of a table of the catalogue that is sorted by the column."""
         path = generation.files[table.name].path
 
         def read() -> tuple[Row, ...]:
             with self._files.open_seekable(path) as file:
-                found = pq.read_table(file, filters=[(column, "=", value)], use_threads=False)
+                found = pq.read_table(file, columns=list(columns), filters=[(column, "=", value)], use_threads=False)
             return tuple(found.to_pylist())
 
         return self._rows.get((path, value), read)

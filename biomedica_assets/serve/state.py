@@ -92,7 +92,6 @@ class State:
         self.view = View()
         self.searcher: Searcher | None = None
         self.search_problem = NO_INDEX
-        self.draining = False
         self.site = Site(self.served, settings.serve_root.rstrip("/"))
         self._index_folder = folder / "index"
         self._documents: Recent[Any] = Recent(8)
@@ -204,7 +203,7 @@ class State:
         """The row of an image whose bytes may be served. Raises ProblemError as `locate`, and 404."""
         current = self.locate(name)
         image_id = f"{current['article_id']}/{part}/{ordinal}"
-        for row in self.records.images(self.generation(), current["chunk"], current["article_id"]):
+        for row in self.records.spans(self.generation(), current["chunk"], current["article_id"]):
             if row["image_id"] == image_id:
                 break
         else:

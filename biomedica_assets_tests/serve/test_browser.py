@@ -91,6 +91,7 @@ def test_search_filter_open_and_back(page):
     page.keyboard.press("Enter")
     page.locator("mark", has_text="Glomeruli").first.wait_for()
     assert page.url.endswith("/?q=glomeruli"), "the question is in the address, and nothing empty"
+    assert page.get_by_role("heading", name="Figures of open").count() == 0, "the welcome makes place"
     page.keep("search")
 
     page.get_by_role("searchbox").fill("")
@@ -101,6 +102,8 @@ def test_search_filter_open_and_back(page):
     page.locator(".chips", has_text="CC BY-NC-SA").wait_for()
     assert "licence=CC+BY-NC-SA" in page.url
     assert set(page.locator(".card .badge").all_inner_texts()) == {"CC BY-NC-SA"}
+    if page.phone:
+        assert page.locator("details.drawer").evaluate("drawer => drawer.open"), "more filters can be chosen"
     page.keep("filter")
 
     page.locator(".card .open").first.click()

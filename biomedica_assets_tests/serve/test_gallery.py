@@ -48,7 +48,9 @@ def page(client, path, status=200):
     return Outline(reply.text), reply.text
 
 
-@pytest.mark.parametrize("path", ["/", "/?q=serial", "/?q=zzzzz&mode=keyword", "/?group=article", "/articles/PMC11", "/api"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?q=serial", "/?q=zzzzz&mode=keyword", "/?group=article", "/articles/PMC11", "/api"]
+)
 def test_pages_are_well_formed_and_can_be_read_aloud(client, path):
     outline, text = page(client, path)
     assert all("alt" in image for image in outline.all("img"))
@@ -102,7 +104,9 @@ def test_pages_follow_each_other_without_scripts(client):
     assert (len(seen), len(set(seen))) == (6, 6)
 
 
-@pytest.mark.parametrize("query", ["published_from=abc", "mode=magic", "cursor=%21", "limit=0", "label=x", "width_min=z"])
+@pytest.mark.parametrize(
+    "query", ["published_from=abc", "mode=magic", "cursor=%21", "limit=0", "label=x", "width_min=z"]
+)
 def test_a_broken_question_is_explained_on_its_page(client, query):
     reply = client.get(f"/?q=serial&{query}")
     assert reply.status_code in (400, 422)
@@ -169,7 +173,9 @@ def plain(panels):
 
 
 def test_panels_of_a_caption():
-    found = words.caption(figure("Mice. (a) One. (b, c) Two. All at noon.", ("A", 10, 14), ("B", 22, 26), ("C", 22, 26)))
+    found = words.caption(
+        figure("Mice. (a) One. (b, c) Two. All at noon.", ("A", 10, 14), ("B", 22, 26), ("C", 22, 26))
+    )
     assert plain(found) == [(None, "Mice."), ("A", "One."), ("B, C", "Two."), (None, " All at noon.")]
     assert plain(words.caption(figure("Mice."))) == [(None, "Mice.")]
     assert plain(words.caption(figure(""))) == []

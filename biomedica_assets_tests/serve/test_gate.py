@@ -128,7 +128,9 @@ def test_bodies_are_bounded_whether_or_not_they_state_their_length(world):
     with serving(world, serve_body_bytes=2048) as served, served.client() as client:
         assert client.post("/v1/search", content=b"x" * 3000).status_code == 413
         chunks = (b" " * 1000 for _ in range(10))
-        assert client.post("/v1/search", content=chunks, headers={"Content-Type": "application/json"}).status_code == 413
+        assert (
+            client.post("/v1/search", content=chunks, headers={"Content-Type": "application/json"}).status_code == 413
+        )
         assert client.post("/v1/search", json={"text": "glomeruli"}).status_code == 200
 
 
