@@ -24,6 +24,7 @@ BENCHMARKS = {
     "near_duplicates": "near_duplicates:benchmark",
     "subset_read": "subset_read:benchmark",
     "item_costs": "item_costs:benchmark",
+    "streaming": "streaming:benchmark",
     "encoders": "encoders:benchmark",
 }
 """Module and function of each."""

@@ -230,12 +230,16 @@ def _sorted(reader: Any) -> Samples:
     for name, kind in kinds.items():
         arrays[name] = np.concatenate([np.empty(0, kind), *parts.pop(name)]).astype(kind, copy=False)
     shards = tuple(sorted(codes))
-    rank = np.empty(len(shards), np.int32)
+    rank = np.empty(len(shards), np.int64)
     for place, shard in enumerate(shards):
         rank[codes[shard]] = place
-    arrays["shard"] = rank[arrays["shard"]]
-    places = np.lexsort((arrays["row"], arrays["offset"], arrays["shard"]))
-    return Samples(shards, **{name: np.ascontiguousarray(array[places]) for name, array in arrays.items()})
+    keys = rank[arrays["shard"]]
+    arrays["shard"] = keys.astype(np.int32)
+    keys <<= 40  # a shard is shorter than 1 TB
+    keys |= arrays["offset"]
+    places = np.argsort(keys, kind="stable").astype(np.int32)
+    del keys
+    return Samples(shards, **{name: arrays.pop(name)[places] for name in list(arrays)})
 
 
 def selection_key(selection: Selection) -> str:
