@@ -89,6 +89,7 @@ def test_the_graph_is_what_the_design_says():
         "caption_features": ["captions"],
         "image_features": ["images"],
         "catalogue": sorted(["file_list", *schemas.CHUNK_TABLES, *schemas.DERIVED_TABLES, "metadata_refresh"]),
+        "search_index": ["caption_features", "catalogue", "image_features"],
         "duplicates": ["catalogue"],
         "subsets": ["catalogue", "duplicates"],
         "exports": ["subsets"],
@@ -101,6 +102,7 @@ def test_the_graph_is_what_the_design_says():
     assert by_chunk == {*schemas.CHUNK_TABLES, *schemas.DERIVED_TABLES}
     assert {name: node.group_name for name, node in nodes.items() if not node.is_partitioned} == {
         "file_list": "release",
+        "search_index": "search",
         **dict.fromkeys(["catalogue", "duplicates", "licence_audit", "statistics", "card", "snapshot"], "dataset"),
     }
     for name, node in nodes.items():
