@@ -193,7 +193,7 @@ class Stream(_Base):
             saved = None
             self._at = (epoch, opening, 0)
             yield from self._epoch(opening, epoch)
-        self._at = (part.epoch, None, 0)
+            self._at = (epoch + 1, None, 0)
 
     def _epoch(self, opening: Opening, epoch: int) -> Iterator[Sample]:
         done, seen = 0, _Seen(self.verify)
@@ -235,6 +235,8 @@ class Stream(_Base):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration go on where `state_dict` was. Rank, world and workers must be the same then."""
         self._saved = {name: state[name] for name in ("epoch", "cursor", "offset")}
+        if not self.part.epoch <= state["epoch"] <= self.part.epoch + self.epochs:
+            self.part = self.part.model_copy(update={"epoch": state["epoch"]})
 
     def _resume(self, saved: Mapping[str, Any], part: Part) -> Opening:
         kept = decode(saved["cursor"]).part

@@ -42,7 +42,7 @@ class Cursor(BaseModel):
     subset: tuple[_Name, _Id] | None = None
     groups: tuple[str, ...] = Field((), max_length=10)
     part: Part = Part()
-    withdrawn: tuple[Annotated[str, Field(max_length=16)], Annotated[tuple[_Name, ...], Field(max_length=1000)]] = (
+    withdrawn: tuple[Annotated[str, Field(max_length=16)], Annotated[tuple[_Name, ...], Field(max_length=100)]] = (
         "",
         (),
     )

@@ -191,6 +191,15 @@ def test_no_more_streams_than_the_cap(built: Any) -> None:
             assert wait_for(lambda: http.get("/v1/stream", params={"cursor": "x"}).status_code == 400)
 
 
+def scope(query: bytes = b"") -> dict[str, Any]:
+    """A request for a stream, as a server of ASGI apps makes it."""
+    return {
+        **{"type": "http", "method": "GET", "path": "/v1/stream", "raw_path": b"/v1/stream", "query_string": query},
+        **{"headers": [(b"host", b"localhost")], "scheme": "http", "http_version": "1.1", "root_path": ""},
+        **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "asgi": {"version": "3.0", "spec_version": "2.3"}},
+    }
+
+
 def test_a_slow_reader_holds_two_blocks(built: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK_BYTES", 4096)
     app = create_app(Settings(store=str(built / "store"), stream_stall_seconds=0.5, _env_file=None))
@@ -213,14 +222,33 @@ def test_a_slow_reader_holds_two_blocks(built: Any, monkeypatch: pytest.MonkeyPa
     async def receive() -> Any:
         await asyncio.sleep(3600)
 
-    scope = {
-        **{"type": "http", "method": "GET", "path": "/v1/stream", "raw_path": b"/v1/stream", "query_string": b""},
-        **{"headers": [(b"host", b"localhost")], "scheme": "http", "http_version": "1.1", "root_path": ""},
-        **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "asgi": {"version": "3.0", "spec_version": "2.3"}},
-    }
-    asyncio.run(asyncio.wait_for(app(scope, receive, send), 20))
+    asyncio.run(asyncio.wait_for(app(scope(), receive, send), 20))
     assert len(sent) == 1, "the reader never took the first block, and was cut"
     assert len(taken) <= 3
+
+
+def test_a_running_stream_is_cut_when_something_of_its_rest_is_withdrawn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(routes, "_LOOK_SECONDS", 0.0)
+    store = str(world.files.local_path())
+    app = create_app(Settings(store=store, serve_refresh_seconds=0.001, _env_file=None))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) == 10:
+            await asyncio.to_thread(withdraw, world, 20)
+
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    asyncio.run(asyncio.wait_for(app(scope(b"shuffle=false"), receive, send), 30))
+    assert sent[0]["status"] == 200
+    size = int(dict(sent[0]["headers"])[b"content-length"])
+    got = sum(len(message["body"]) for message in sent[1:])
+    assert got < size / 2 and sent[-1]["more_body"], "the server of the app sees too few bytes, and hangs up"
 
 
 # The client -----------------------------------------------------------------------------------------------------------
@@ -259,6 +287,19 @@ def test_state_is_kept_and_loaded(source: str) -> None:
         second.load_state_dict(saved)
         assert second.state_dict() == saved
         assert ids(taken) + ids(second) == whole
+
+
+def test_an_epoch_that_is_over_is_not_begun_again(source: str) -> None:
+    found = biomedica_assets.stream(source)
+    assert len(list(found)) == len(SERVED) and found.state_dict() == {"epoch": 1, "cursor": None, "offset": 0}
+    again = biomedica_assets.stream(source)
+    again.load_state_dict(found.state_dict())
+    assert list(again) == []
+    again.set_epoch(1)
+    assert ids(again) == ids(biomedica_assets.stream(source, epoch=1))
+    later = biomedica_assets.stream(source)
+    later.load_state_dict({"epoch": 7, "cursor": None, "offset": 0})
+    assert ids(later) == ids(biomedica_assets.stream(source, epoch=7))
 
 
 def torch_data(worker: int, workers: int) -> Any:
