@@ -23,6 +23,7 @@ _MAX_VALUES, _MAX_LENGTH = 200, 300
 _LARGEST = 2**53  # what JSON carries exactly, and far below what a column holds
 _MESH_UI = re.compile(r"[dcq]\d{6,9}")
 _DATE = re.compile(r"(\d{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01]))?)?")
+_SHAPE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"  # of dates, as JSON Schema says it
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 _Value = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_MAX_LENGTH)]
@@ -34,8 +35,8 @@ def _some(meaning: str) -> Any:
     return Field((), description=meaning)
 
 
-def _bound(meaning: str) -> Any:
-    return Field(None, description=meaning)
+def _bound(meaning: str, **schema: Any) -> Any:
+    return Field(None, description=meaning, json_schema_extra=schema or None)
 
 
 class Filters(BaseModel):
@@ -66,8 +67,8 @@ class Filters(BaseModel):
     label: _Values = _some("label of the image (needs the table annotations)")
     panel_type: _Values = _some("type of a panel of the image (needs the table panels)")
     pmcid: _Values = _some("PMCID, with or without PMC")
-    published_from: str | None = _bound("first date: 2020, 2020-05 or 2020-05-17")
-    published_to: str | None = _bound("last date: 2020, 2020-05 or 2020-05-17")
+    published_from: str | None = _bound("first date: 2020, 2020-05 or 2020-05-17", pattern=_SHAPE)
+    published_to: str | None = _bound("last date: 2020, 2020-05 or 2020-05-17", pattern=_SHAPE)
     width_min: _Number | None = _bound("least width in pixels")
     width_max: _Number | None = _bound("greatest width in pixels")
     height_min: _Number | None = _bound("least height in pixels")

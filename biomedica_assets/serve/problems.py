@@ -193,11 +193,12 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         410: "withdrawn",
         413: "the body is too large",
         416: "the range lies outside the file",
+        422: "parameters or body are not as described: `errors` says which",
         429: "too many requests: wait `Retry-After` seconds",
         503: "overloaded, or nothing to serve yet",
         504: "took too long",
     }
     return {
         status: {"description": words.get(status, HTTPStatus(status).phrase), "model": Problem, "content": content}
-        for status in (*statuses, 401, 429, 503, 504)
+        for status in (*statuses, 401, 422, 429, 503, 504)
     }
