@@ -322,7 +322,7 @@ class _Build:
         if not self._row_files:
             return
         try:
-            from biomedica_assets.search.spaces import SPACES, Space, update_space
+            from biomedica_assets.search.spaces import SPACES, Space, update_bridge, update_space
         except ImportError as error:
             log(f"search index: without vectors: {error}")
             return
@@ -337,12 +337,16 @@ class _Build:
         alive = np.ones(self.rows, bool)
         alive[self._dead] = False
         first_new = self.before.rows if self.before else 0
+        spaces: dict[str, Space] = {}
         for name in SPACES:
             old = self.before.spaces.get(name) if self.before else None
             before = Space.from_json(old) if old else None
             space = update_space(self.files, name, self.folder, before, connection, alive, first_new)
             if space is not None:
-                self.spaces[name] = space.to_json()
+                spaces[name] = space
+        if len(spaces) == len(SPACES):
+            spaces["images"] = update_bridge(self.folder, spaces["captions"], spaces["images"], alive)
+        self.spaces = {name: space.to_json() for name, space in spaces.items()}
 
     def publishable(self, options: dict[str, Any]) -> tuple[IndexManifest, int]:
         """Put the folder's new files into the store; the manifest that names all, and the bytes written."""

@@ -36,8 +36,8 @@ FACET_SIZE = 30
 FIGURE_FIELDS = {"caption": {"caption": 2.0}, "mention": {"mention": 1.0}, "article": {"article": 0.7}}
 ARTICLE_FIELDS = {"article": {"title": 3.0, "abstract": 1.5, "terms": 1.5, "body": 1.0}}
 """By field of a request: fields of the index and their weights."""
-WEIGHTS = {"words": 1.0, "captions": 1.0, "images": 1.0}
-"""How much each ranking counts when several are fused."""
+WEIGHTS = {"words": 1.0, "captions": 1.0, "images": 1.0, "looks": 0.3}
+"""How much each ranking counts when several are fused; ``looks`` are pictures found by a text through a bridge."""
 
 
 @dataclass(frozen=True)

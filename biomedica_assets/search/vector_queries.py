@@ -19,6 +19,7 @@ from biomedica_assets.search.manifest import IndexManifest
 from biomedica_assets.search.query import parse
 from biomedica_assets.search.requests import QueryError
 from biomedica_assets.search.spaces import Space, space_folder
+from biomedica_assets.search.vector_spaces import Bridge, Reduction
 from biomedica_assets.search.vectors import VectorIndex
 from biomedica_assets.settings import Settings
 
@@ -61,19 +62,35 @@ class VectorSpaces:
         self._indexes = {
             name: VectorIndex(folder / space_folder(name), space.records) for name, space in self._spaces.items()
         }
+        place, images = folder / space_folder("images"), self._spaces.get("images")
+        self._reduction = Reduction.load(place / images.reduction) if images and images.reduction else None
+        self._bridge = Bridge.load(place / images.bridge) if images and images.bridge else None
 
     def __bool__(self) -> bool:
         return bool(self._spaces)
 
     def by_text(self, text: str, mask: np.ndarray, depth: int) -> Found:
-        """Figures whose captions say what the text says."""
+        """Figures whose captions say what the text says, and those whose pictures look like it.
+
+        The latter by an encoder that knows texts and pictures alike, else through a bridge that was found to be of use.
+        """
         said = " ".join(clause.text for clause in parse(text)[0] if not clause.excluded)
         found = Found()
         if not said:
             return found
         encoder = self._encoder("captions", found)
-        if encoder is not None:
-            self._search("captions", encoder.encode_texts([said])[0], mask, depth, found)
+        if encoder is None:
+            return found
+        vector = encoder.encode_texts([said])
+        if not vector.any():
+            found.warnings.append("the encoder knows none of the words: searched by words alone")
+            return found
+        self._search("captions", vector[0], mask, depth, found)
+        space = self._spaces.get("images")
+        if space and encoder.images and encoder.id == space.encoder:
+            self._search("images", self._reduced(vector), mask, depth, found)
+        elif self._bridge is not None:
+            self._search("images", self._bridge.to_image(vector)[0], mask, depth, found, "looks")
         return found
 
     def by_image(self, image: bytes, mask: np.ndarray, depth: int) -> Found:
@@ -89,7 +106,7 @@ class VectorSpaces:
         vectors, errors = encoder.encode_images([image])
         if errors:
             raise QueryError(f"the image cannot be read: {errors[0].message}")
-        self._search("images", vectors[0], mask, depth, found)
+        self._search("images", self._reduced(vectors), mask, depth, found)
         return found
 
     def like(self, row: int, mask: np.ndarray, depth: int) -> Found:
@@ -103,9 +120,16 @@ class VectorSpaces:
                 self._search(name, vectors.mean(axis=0), others, depth, found)
         return found
 
-    def _search(self, name: str, vector: np.ndarray, mask: np.ndarray, depth: int, found: Found) -> None:
+    def _reduced(self, vectors: np.ndarray) -> np.ndarray:
+        """The one vector of an image encoder, as the space holds such vectors."""
+        vector: np.ndarray = (self._reduction.apply(vectors) if self._reduction else vectors)[0]
+        return vector
+
+    def _search(
+        self, name: str, vector: np.ndarray, mask: np.ndarray, depth: int, found: Found, shown: str = ""
+    ) -> None:
         rows, scores = self._indexes[name].search(vector, depth, mask)
-        found.rankings.append((name, rows, scores))
+        found.rankings.append((shown or name, rows, scores))
 
     def _encoder(self, name: str, found: Found) -> Encoder | None:
         """The encoder to ask a space with; null, with a warning, when that cannot be done."""

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from biomedica_assets import schemas
-from biomedica_assets.models.encoders import Encoder, ImageError
+from biomedica_assets.models.encoders import ImageError
 from biomedica_assets.search.generation import Built, build_index
 from biomedica_assets.search.searcher import Searcher, SearchRequest
 from biomedica_assets.search.vector_queries import Encoders
@@ -90,10 +90,10 @@ class FakeEncoder:
 
     weights_sha256 = "0" * 64
     dimensions = 8
-    texts = images = True
 
-    def __init__(self, name: str = "fake") -> None:
-        self.id = f"{name}@0"
+    def __init__(self, modality: str, name: str = "fake") -> None:
+        self.id = f"{name}-{modality}@0"
+        self.texts, self.images = modality == "text", modality == "image"
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         counts = [[text.lower().count(word) for word in WORDS] + [0, 0] for text in texts]
@@ -116,9 +116,9 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
-def add_features(world: World, chunks: Sequence[str] | None = None, encoder: Encoder | None = None) -> None:
+def add_features(world: World, chunks: Sequence[str] | None = None, name: str = "fake") -> None:
     """Tables of features of all chunks, or of these, as if an asset had made them."""
-    encoder = encoder or FakeEncoder()
+    text_encoder, encoder = FakeEncoder("text", name), FakeEncoder("image", name)
     with open_catalogue(world.files) as connection:
         captions = connection.sql("SELECT chunk, article_id, figure_id, text FROM all_captions ORDER BY ALL").fetchall()
         names = 'chunk, article_id, figure_id, image_id, sha256, shard, image_offset, "bytes"'
@@ -128,12 +128,13 @@ def add_features(world: World, chunks: Sequence[str] | None = None, encoder: Enc
             continue
         rows = []
         for _, article_id, figure_id, text in (row for row in captions if row[0] == chunk):
-            vector = encoder.encode_texts([text])[0]
+            vector = text_encoder.encode_texts([text])[0]
             if vector.any():
                 ids = {"chunk": chunk, "article_id": article_id, "figure_id": figure_id, "sha256": "0"}
-                rows.append({**ids, "encoder": encoder.id, "vector": vector.astype(np.float16)})
-        given = {"input_hash": "x", "inputs": {"encoder": encoder.id, "features": "1"}}
+                rows.append({**ids, "encoder": text_encoder.id, "vector": vector.astype(np.float16)})
+        given = {"input_hash": "x", "inputs": {"encoder": text_encoder.id, "features": "1"}}
         commit_derived(world.files, schemas.CAPTION_FEATURES, chunk, rows, **given)
+        given = {"input_hash": "x", "inputs": {"encoder": encoder.id, "features": "1"}}
         rows = []
         for _, article_id, figure_id, image_id, sha256, shard, offset, size in (r for r in images if r[0] == chunk):
             vector = encoder.encode_images([world.files.read_range(shard, offset, size)])[0][0]
@@ -146,7 +147,7 @@ def settings(world: World, **changes: Any) -> Settings:
     return Settings(store=str(world.files.local_path()), serve_refresh_seconds=3600, _env_file=None, **changes)
 
 
-def encoders(load: Callable[[Settings, str], Any] = lambda *_: FakeEncoder()) -> Encoders:
+def encoders(load: Callable[[Settings, str], Any] = lambda _, modality: FakeEncoder(modality)) -> Encoders:
     return Encoders(Settings(_env_file=None), load)
 
 

@@ -12,14 +12,13 @@ import pytest
 
 from biomedica_assets.search import generation, manifest
 from biomedica_assets.search.generation import build_index
-from biomedica_assets.search.manifest import read_newest, read_pointer
+from biomedica_assets.search.manifest import read_pointer
 from biomedica_assets.search.searcher import Searcher, SearchRequest
 from biomedica_assets.store.catalogue import build_generation
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.garbage import collect_garbage
 from biomedica_assets_tests.ingest.releases import DAYS, World
 from biomedica_assets_tests.search.conftest import (
-    FakeEncoder,
     add_features,
     encoders,
     found,
@@ -143,18 +142,16 @@ def test_features_that_come_later(world: World, tmp_path: Path) -> None:
 
 def test_another_encoder_takes_over_when_it_has_more(world: World, tmp_path: Path) -> None:
     chunks = sorted(manifest.read_newest(world.files).spaces["captions"]["chunks"])  # type: ignore[union-attr]
-    add_features(world, chunks[:1], FakeEncoder("other"))
+    add_features(world, chunks[:1], "other")
     other = build_index(world.files).manifest.spaces["captions"]
-    sizes = {c: read_newest(world.files) for c in chunks}
-    assert sizes
-    assert other["encoder"] == ("other@0" if _rows(world, chunks[0]) > _rows(world, chunks[1]) else "fake@0")
-    add_features(world, chunks, FakeEncoder("other"))
+    assert other["encoder"] == ("other-text@0" if _rows(world, chunks[0]) > _rows(world, chunks[1]) else "fake-text@0")
+    add_features(world, chunks, "other")
     built = build_index(world.files)
-    assert built.manifest.spaces["captions"]["encoder"] == "other@0"
+    assert built.manifest.spaces["captions"]["encoder"] == "other-text@0"
     searcher = open_searcher(world, tmp_path / "cache")
     response = searcher.search(SearchRequest(text="liver", mode="vector"))
     assert response.mode == "keyword"  # this server is set to the other one
-    assert any("other@0" in warning for warning in response.warnings)
+    assert any("other-text@0" in warning for warning in response.warnings)
 
 
 def _rows(world: World, chunk: str) -> int:
