@@ -6,6 +6,7 @@ here: anything that reads these values at import time; functions get a `Settings
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Self
@@ -201,7 +202,7 @@ def to_markdown() -> str:
         shown = (
             ""
             if default in ("", SecretStr(""))
-            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+            else f"`{json.dumps(default) if isinstance(default, bool | tuple) else default}`"
         )
         variable = field.validation_alias or f"BIOMEDICA_{name.upper()}"
         lines.append(f"| `{variable}` | {shown} | {field.description} |")

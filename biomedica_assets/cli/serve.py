@@ -52,29 +52,30 @@ def serve(host: str | None, port: int | None, workers: int | None, store: str | 
             "BIOMEDICA_SERVE_KEYS, or say --open to serve anyone; behind a proxy, listen on 127.0.0.1"
         )
     _check(settings)
-    if settings.serve_workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="biomedica-metrics-")
     shown = "127.0.0.1" if settings.serve_host in ("0.0.0.0", "::") else settings.serve_host  # noqa: S104
     if ":" in shown:
         shown = f"[{shown}]"
     click.echo(f"store   {settings.store}")
     click.echo(f"gallery http://{shown}:{settings.serve_port}{settings.serve_root}/")
-    click.echo(f"API     http://{shown}:{settings.serve_port}{settings.serve_root}/v1/openapi.json", nl=True)
-    uvicorn.run(
-        APP,
-        factory=True,
-        host=settings.serve_host,
-        port=settings.serve_port,
-        workers=settings.serve_workers,
-        proxy_headers=bool(settings.serve_proxies),
-        forwarded_allow_ips=settings.serve_proxies or None,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        # A backstop behind the gate's own cap: connections, idle ones and downloads included.
-        limit_concurrency=20 * settings.serve_concurrency,
-        server_header=False,
-        access_log=False,
-        log_config=None,
-    )
+    click.echo(f"API     http://{shown}:{settings.serve_port}{settings.serve_root}/api")
+    with tempfile.TemporaryDirectory(prefix="biomedica-metrics-") as folder:
+        if settings.serve_workers > 1:  # processes add up their metrics in files
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        uvicorn.run(
+            APP,
+            factory=True,
+            host=settings.serve_host,
+            port=settings.serve_port,
+            workers=settings.serve_workers,
+            proxy_headers=bool(settings.serve_proxies),
+            forwarded_allow_ips=settings.serve_proxies or None,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            # A backstop behind the gate's own cap: connections, idle ones and downloads included.
+            limit_concurrency=20 * settings.serve_concurrency,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+        )
 
 
 def _check(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biomedica_assets import __version__
 from biomedica_assets.serve import api, api_search, logs, openai_tools, streams
@@ -82,7 +82,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=_TAGS,
         docs_url=None,  # both load scripts from elsewhere; the gallery has a page about the API
         redoc_url=None,
-        root_path=settings.serve_root.rstrip("/"),
         lifespan=lifespan,
         license_info={"name": "MIT (this software); every image has its own licence"},
     )
@@ -94,6 +93,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(gallery.router())
     problems = Problems(gallery.problem_page, state.site.root)
     problems.install(app)
+    if state.site.root:
+        app.add_middleware(_Mounted, root=state.site.root)
     app.add_middleware(Gate, settings=settings, metrics=metrics, problems=problems)
     origins = [origin.strip() for origin in settings.serve_origins.split(",") if origin.strip()]
     if origins:
@@ -106,6 +107,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
     app.add_middleware(Observe, metrics=metrics)
     return app
+
+
+class _Mounted:
+    """The proxy strips the path that the server is mounted at; applications expect it in front, by ASGI's rules."""
+
+    def __init__(self, app: ASGIApp, root: str) -> None:
+        self._app, self._root = app, root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["root_path"] = self._root
+            scope["path"] = self._root + scope["path"]
+            scope["raw_path"] = self._root.encode() + (scope.get("raw_path") or b"")
+        await self._app(scope, receive, send)
 
 
 class _Static(StaticFiles):

@@ -50,6 +50,7 @@ class Observe:
         found = new_request_id(Headers(scope=scope).get("x-request-id"))
         token = request_id.set(found)
         begun = time.perf_counter()
+        path = scope["path"][:300]
         status, first, size = 0, 0.0, 0
 
         async def watched(message: Message) -> None:
@@ -82,7 +83,7 @@ class Observe:
                 extra={
                     "facts": {
                         "method": scope["method"],
-                        "path": scope["path"][:300],
+                        "path": path,
                         "status": status,
                         "milliseconds": round(1000 * (time.perf_counter() - begun), 1),
                         "bytes": size,

@@ -113,12 +113,13 @@ class Problems:
 
     def __init__(self, page: Page, root: str = "") -> None:
         self._page = page
-        self._machines = tuple(f"{root}{path}" for path in ("/v1", "/mcp", "/static"))
+        self._root = root
 
     def dress(self, answer: Response, scope: Scope) -> Response:
         """The page of a problem, or the answer as it is."""
         found = getattr(answer, "problem", None)
-        if found is None or scope["path"].startswith(self._machines):
+        path = scope["path"].removeprefix(self._root) if scope["path"].startswith(f"{self._root}/") else scope["path"]
+        if found is None or path.startswith(("/v1/", "/mcp", "/static/")):
             return answer
         if "text/html" not in Headers(scope=scope).get("accept", ""):
             return answer

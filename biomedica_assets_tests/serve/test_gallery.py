@@ -13,6 +13,7 @@ from biomedica_assets.serve import models, words
 from biomedica_assets.serve.gallery import year_chart
 from biomedica_assets.serve.search_models import Count, Fragment, SearchAnswer
 from biomedica_assets_tests.ingest.releases import picture
+from biomedica_assets_tests.serve.conftest import serving
 
 VOID = {"meta", "link", "img", "input", "br", "rect"}
 
@@ -146,6 +147,22 @@ def test_files_of_the_pages_may_be_kept_since_their_address_changes_with_them(cl
     [style] = [link["href"] for link in outline.all("link") if link["rel"] == "stylesheet"]
     assert re.fullmatch(r"/static/style\.css\?v=[0-9a-f]{12}", style)
     assert "immutable" in client.get(style).headers["cache-control"]
+
+
+def test_below_a_path_of_a_proxy(world):
+    """The proxy strips the path; pages and answers name it, even where it is called like a page of ours."""
+    with serving(world, serve_root="/figures/") as served, served.client() as client:
+        _, text = page(client, "/?q=fundus")
+        assert 'href="/figures/figures/PMC12.1/' in text
+        found = client.get("/v1/articles/PMC12").json()["figures"][0]
+        assert found["images"][0]["url"].startswith("/figures/v1/images/PMC12.1/")
+        for path in (f"/figures/{found['figure_id']}", found["images"][0]["url"].removeprefix("/figures")):
+            assert client.get(path).status_code == 200
+        assert client.get("/static/style.css").status_code == 200
+        missing = client.get("/figures/PMC999.1/F1", headers={"Accept": "text/html"})
+        assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        plain = client.get("/v1/articles/PMC999", headers={"Accept": "text/html"})
+        assert plain.headers["content-type"] == "application/problem+json"
 
 
 SPANS = st.lists(st.tuples(st.integers(-5, 40), st.integers(-5, 40), st.sampled_from("ib")), max_size=6)
