@@ -7,6 +7,7 @@ does not belong here: how documents are indexed (`keyword`, `rows`), which artic
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -307,6 +308,12 @@ def citing_sentences(mentions: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "section": (mention["section_path"] or [None])[-1],
             }
     return list(found.values())
+
+
+def fingerprint(document: ArticleDocument) -> str:
+    """16 hex digits that are the same for documents that say the same, whatever chunk they come from."""
+    whole = {**vars(document), "chunk": None, "figures": [vars(figure) for figure in document.figures]}
+    return hashlib.sha256(pack(whole)).hexdigest()[:16]
 
 
 def pack(card: dict[str, Any]) -> bytes:

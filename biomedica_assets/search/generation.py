@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
-from biomedica_assets.search.documents import ArticleDocument, iter_documents, pack
+from biomedica_assets.search.documents import ArticleDocument, fingerprint, iter_documents
 from biomedica_assets.search.keyword import KEYWORD_VERSION, KeywordWriter
 from biomedica_assets.search.local import local_copy
 from biomedica_assets.search.manifest import (
@@ -263,7 +263,7 @@ class _Build:
                 "article_id": document.article_id,
                 "chunk": document.chunk,
                 "inputs": made_of,
-                "content": hashlib.sha256(pack(asdict(document) | {"chunk": None})).hexdigest()[:16],
+                "content": fingerprint(document),
                 "figures": len(document.figures),
             }
             yield document, previous, state
