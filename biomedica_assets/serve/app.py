@@ -6,6 +6,7 @@ processes may. What does not belong here: what a route does.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,8 +30,10 @@ from biomedica_assets.serve.state import State
 from biomedica_assets.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
-_THREADS = 16
-"""Of the work of requests, per process: more only wait for each other."""
+_THREADS = 8
+"""Of the work of requests, per process: more only wait for each other, and keep the loop that refuses waiting."""
+_SWITCH_SECONDS = 0.0005
+"""After which a thread at work lets others have the interpreter; with Python's 5 ms, a full server refuses late."""
 _DESCRIPTION = """
 Figures of PubMed Central's Open Access articles: search, records, original images, thumbnails, streams.
 
@@ -67,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         logs.configure()
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        sys.setswitchinterval(_SWITCH_SECONDS)
         await anyio.to_thread.run_sync(state.start)
         try:
             async with agents.running():
