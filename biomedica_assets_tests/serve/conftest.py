@@ -61,7 +61,7 @@ class Served:
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=30, **options)
 
-    def wait(self, condition: Any, seconds: float = 20) -> None:
+    def wait(self, condition: Any, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "waited in vain"
