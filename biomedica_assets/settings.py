@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     chunks_per_tick: int = Field(40, ge=1, description="chunks that one tick of the schedule launches at most")
     chunks_per_run: int = Field(10, ge=1, description="contiguous chunks in one run")
     recipes: str = Field("", description="folder of recipes of one's own, added to the shipped ones by name")
+    taxonomy: str = Field("", description="YAML file of a taxonomy of one's own; empty: the shipped one")
     near_distance: int = Field(6, ge=0, le=16, description="bits of the perceptual hash within which pictures are near")
     exports: str = Field("", description="URL that exports are written to; empty: the store")
     export_shard_bytes: int = Field(500_000_000, ge=1, description="about the size of an export's shard")
@@ -177,6 +178,11 @@ class Settings(BaseSettings):
     def recipe_folder(self) -> str:
         """Folder of recipes of one's own, or an empty text."""
         return str(project_root() / self.recipes) if self.recipes else ""
+
+    @property
+    def taxonomy_file(self) -> str:
+        """File of a taxonomy of one's own, or an empty text."""
+        return str(project_root() / self.taxonomy) if self.taxonomy else ""
 
     @property
     def source_url(self) -> str:

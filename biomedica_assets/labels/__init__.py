@@ -1,0 +1,1 @@
+"""What images show: taxonomy, concepts, votes, consensus, classifiers. Knows nothing of Dagster."""
