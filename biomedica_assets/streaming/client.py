@@ -158,14 +158,19 @@ class Stream(_Base):
 
     @property
     def origin(self) -> Origin:
-        """Where the samples come from; each process has its own."""
+        """Where the samples come from; each process has its own. Raises StreamError in forks that cannot read it."""
         if self._origin is None or self._process != os.getpid():
-            if self._is_server:
-                self._origin = ServerOrigin(Server(self.source, self._headers))
-            else:
-                self._origin = StoreOrigin(Files(self.source), self._groups)
+            self._origin = self._open(forked=self._origin is not None)
             self._process = os.getpid()
         return self._origin
+
+    def _open(self, forked: bool) -> Origin:
+        if self._is_server:
+            return ServerOrigin(Server(self.source, self._headers))
+        files = Files(self.source)
+        if forked and files.local_path() is None:  # the client's threads are not in the fork: it would wait for ever
+            raise StreamError('a forked worker cannot read object stores: use multiprocessing_context="spawn"')
+        return StoreOrigin(files, self._groups)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_origin": None, "_at": (self.part.epoch, None, 0)}

@@ -326,6 +326,15 @@ def test_workers_of_torch_share_a_rank(source: str, monkeypatch: pytest.MonkeyPa
         next(iter(other))
 
 
+def test_a_forked_worker_does_not_hang_on_an_object_store(built: Any) -> None:
+    with FakeS3(built / "store", listable=False) as bucket:
+        found = biomedica_assets.stream(bucket.http_url)
+        found._process = -1  # as in a fork
+        with pytest.raises(StreamError, match="spawn"):
+            next(iter(found))
+        assert len(ids(pickle.loads(pickle.dumps(found)))) == len(SERVED)
+
+
 def test_torchrun_says_the_rank(built: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
