@@ -22,7 +22,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("search needs tantivy: pip install 'biomedica_assets[search]'") from error
 
-KEYWORD_VERSION = 1
+KEYWORD_VERSION = 2
 """Raised when fields or analysis change: the index is then built anew."""
 HEAP_BYTES = 128 << 20
 MAX_TOKEN = 60
@@ -35,7 +35,8 @@ FACETS = (
     *("subject", "language", "kind", "media_type", "label", "panel_type"),
 )
 """Fields whose values are counted; all but the names of journals and MeSH are filtered by the same field."""
-_WHOLE = (*FACETS, "journal_name", "mesh_name", "article_group")
+_WHOLE = (*FACETS, "journal_name", "mesh_name", "groups")
+"""``groups`` is one word for the licence groups of the article and of all its images: see `_groups`."""
 _NUMBERS = ("year", "first_day", "last_day", "width", "height", "bytes", "figures")
 IMAGE_FIELDS = ("licence_group", "licence", "media_type", "width", "height", "bytes")
 """Fields of an image: a figure has the values of all its images, so two of them may hold by different images."""
@@ -144,7 +145,7 @@ def _document(article: ArticleDocument, images: Sequence[dict[str, Any]]) -> tan
         "keyword": filters["keywords"],
         "subject": filters["subjects"],
         "language": [filters["language"]],
-        "article_group": [filters["article_group"]],
+        "groups": [_groups(filters["article_group"], images)],
         "licence_group": dict.fromkeys(image["licence_group"] for image in images),
         "licence": dict.fromkeys(image["licence_code"] for image in images),
         "media_type": dict.fromkeys(image["media_type"] for image in images),
@@ -164,6 +165,11 @@ def _document(article: ArticleDocument, images: Sequence[dict[str, Any]]) -> tan
             if number is not None:
                 document.add_unsigned(name, number)
     return document
+
+
+def _groups(article: str | None, images: Sequence[dict[str, Any]]) -> str:
+    """``commercial|commercial,other``: the group of an article, those of its images, ``-`` where none is known."""
+    return f"{article or '-'}|{','.join(sorted({image['licence_group'] or '-' for image in images}))}"
 
 
 def days(date: str) -> tuple[int, int]:
@@ -230,11 +236,14 @@ class KeywordIndex:
         card: dict[str, Any] = json.loads(bytes(stored))
         return card
 
-    def facet(self, query: tantivy.Query, field: str, size: int) -> list[tuple[str, int]]:
-        """The most frequent values of a field among what the query finds, and how many documents have each."""
-        answer = self._searcher.aggregate(query, {"f": {"terms": {"field": field, "size": size}}})
-        buckets = answer["f"]["buckets"]
-        return [(_shown(bucket["key"]), int(bucket["doc_count"])) for bucket in buckets]
+    def facets(self, query: tantivy.Query, fields: Iterable[str], size: int) -> dict[str, list[tuple[str, int]]]:
+        """By field, the most frequent values among what the query finds, and how many documents have each."""
+        asked = {field: {"terms": {"field": field, "size": size}} for field in fields}
+        answer = self._searcher.aggregate(query, asked) if asked else {}
+        return {
+            field: [(_shown(bucket["key"]), int(bucket["doc_count"])) for bucket in answer[field]["buckets"]]
+            for field in asked
+        }
 
     def snippets(self, query: tantivy.Query, fields: Iterable[str]) -> Snippets:
         """Cuts out what the query found in these fields."""
@@ -265,12 +274,33 @@ class KeywordIndex:
             tantivy.Query.range_query(self.schema, field, number, low or 0, 2**63 if high is None else high), 0.0
         )
 
+    def licensed(self, served: Sequence[str], *, text_only: bool) -> tuple[list[tantivy.Query], list[tantivy.Query]]:
+        """Queries that must and must not hold of what may be shown: the article and one of its images are served.
+
+        Said by whichever of the two is shorter: usually little is not served. ``text_only``: images do not matter.
+        """
+        sides: dict[bool, list[str]] = {True: [], False: []}
+        sizes = {True: 0, False: 0}
+        for word, count in self._searcher.terms_with_prefix("groups", ""):
+            article, _, images = word.partition("|")
+            good = article in served and (text_only or not set(served).isdisjoint(images.split(",")))
+            sides[good].append(word)
+            sizes[good] += count
+        if not sides[False]:
+            return [], []
+        if not sides[True]:
+            return [tantivy.Query.empty_query()], []
+        if sizes[False] <= sizes[True]:
+            return [], [self.terms("groups", sides[False])]
+        return [self.terms("groups", sides[True])], []
+
     def filter_queries(self, filters: Filters, served: Sequence[str]) -> dict[str, tantivy.Query]:
         """One query per field that restricts what is found; a figure of several images may pass by different ones."""
-        found = {"article_group": self.terms("article_group", served)}
-        groups = [group for group in filters.licence_group if group in served] if filters.licence_group else served
-        found["licence_group"] = self.terms("licence_group", groups) if groups else tantivy.Query.empty_query()
+        found = {}
         active = filters.active()
+        if filters.licence_group:
+            groups = [group for group in filters.licence_group if group in served]
+            found["licence_group"] = self.terms("licence_group", groups) if groups else tantivy.Query.empty_query()
         for name, value in active.items():
             if name in ("licence_group", "published_from", "published_to") or name.endswith(("_min", "_max")):
                 continue

@@ -18,7 +18,7 @@ from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.search.fusion import Found, fuse
 from biomedica_assets.search.generation import DEAD
 from biomedica_assets.search.hits import HitMaker, served_card
-from biomedica_assets.search.keyword import IMAGE_FIELDS, KeywordIndex, all_of
+from biomedica_assets.search.keyword import IMAGE_FIELDS, KeywordIndex, Ranked, all_of
 from biomedica_assets.search.manifest import IndexManifest
 from biomedica_assets.search.query import TextQuery, text_query
 from biomedica_assets.search.requests import Hit, QueryError, SearchRequest
@@ -90,6 +90,12 @@ class OpenGeneration:
         dead = np.load(folder / DEAD) if DEAD in manifest.files else np.empty(0, np.uint32)
         paths = sorted(folder / name for name in manifest.files if name.startswith("rows/"))
         self.rows = RowTable(paths, manifest.rows, dead, served)
+        self._licensed = {
+            "figures": self.figures.licensed(served, text_only=False),
+            "articles": self.articles.licensed(served, text_only=True),
+            "articles with images": self.articles.licensed(served, text_only=False),
+        }
+        self.rows.mask(Filters())  # nearly every query by vectors needs it: made before the first one waits for it
         self.spaces: VectorSpaces | None = None
         if manifest.spaces and encoders is not None:
             from biomedica_assets.search.vector_queries import VectorSpaces
@@ -129,9 +135,7 @@ class OpenGeneration:
             return self._article_page(request, withdrawn, offset, loose, text, found, mode)
         maker = self._maker(request, text)
         if mode == "keyword" and not request.like:
-            query, used_loose = self._strictness(self.figures, text, request, withdrawn, loose)
-            bound = self._figure_query(query, request.filters, withdrawn)
-            ranked = self.figures.search(bound, request.limit, offset, newest=query is None)
+            ranked, _, used_loose = self._ranked(self.figures, text, request, withdrawn, loose, request.limit, offset)
             hits = [maker.figure(*one) for one in zip(ranked.addresses, ranked.scores, strict=True)]
             more = offset + len(hits) < ranked.count
             return Page(hits, ranked.count, True, more, mode, used_loose, [*text.warnings, *found.warnings])
@@ -180,19 +184,17 @@ class OpenGeneration:
         """The ranking by words, as deep as it is fused."""
         if mode == "vector":
             return _Words(None, 0, [], False)
-        if request.like:
-            address = self._address_of(request.like, withdrawn)
-            query: tantivy.Query | None = self.figures.like(address)
-            used_loose = False
-            unlike = [self.figures.term("figure_id", request.like)]
-        else:
-            query, used_loose = self._strictness(self.figures, text, request, withdrawn, loose)
-            unlike = []
-        if query is None:
-            return _Words(None, 0, [], False)
-        bound = self._figure_query(query, request.filters, withdrawn, unlike)
         depth = DEPTH if request.group == "figure" else ARTICLE_DEPTH
-        ranked = self.figures.search(bound, depth)
+        used_loose = False
+        if request.like:
+            query = self.figures.like(self._address_of(request.like, withdrawn))
+            itself = [self.figures.term("figure_id", request.like)]
+            bound = self._figure_query(query, request.filters, withdrawn, itself)
+            ranked = self.figures.search(bound, depth)
+        elif text.strict is None:
+            return _Words(None, 0, [], False)
+        else:
+            ranked, bound, used_loose = self._ranked(self.figures, text, request, withdrawn, loose, depth)
         return _Words(bound, ranked.count, self.figures.numbers("row", ranked.addresses), used_loose)
 
     def _fused_page(
@@ -259,8 +261,7 @@ class OpenGeneration:
         exact = mode == "keyword" and words.count <= len(words.rows)
         used_loose = words.loose
         if request.text and "article" in request.fields and mode != "vector":
-            chosen, own_loose = self._strictness(self.articles, own, request, withdrawn, loose)
-            ranked = self.articles.search(self._article_query(chosen, request.filters, withdrawn), DEPTH)
+            ranked, _, own_loose = self._ranked(self.articles, own, request, withdrawn, loose, DEPTH)
             lists.append((1.0, self.articles.numbers("pmcid", ranked.addresses)))
             exact &= ranked.count <= DEPTH
             used_loose |= own_loose
@@ -303,17 +304,33 @@ class OpenGeneration:
         }
         return text_query(index, request.text or "", wanted)
 
-    def _strictness(
-        self, index: KeywordIndex, text: TextQuery, request: SearchRequest, withdrawn: Withdrawn, loose: bool | None
-    ) -> tuple[tantivy.Query | None, bool]:
-        """The query to use, and whether it is the loose one: when the strict one does not fill the first page."""
+    def _ranked(
+        self,
+        index: KeywordIndex,
+        text: TextQuery,
+        request: SearchRequest,
+        withdrawn: Withdrawn,
+        loose: bool | None,
+        limit: int,
+        offset: int = 0,
+    ) -> tuple[Ranked, tantivy.Query, bool]:
+        """What has the words, the query that found it, and whether it is the loose one.
+
+        That is asked when the strict one does not fill the first page; later pages stay with what the first one had.
+        Without a word the newest publications come first.
+        """
+        bind = self._article_query if index is self.articles else self._figure_query
         if text.strict is None or text.loose is None:
-            return (tantivy.Query.empty_query() if request.text else None), False
-        if loose is None:
-            bind = self._article_query if index is self.articles else self._figure_query
-            enough = text.loose is text.strict
-            loose = not enough and index.count(bind(text.strict, request.filters, withdrawn)) < request.limit
-        return (text.loose if loose else text.strict), loose
+            nothing = tantivy.Query.empty_query() if request.text else None
+            bound = bind(nothing, request.filters, withdrawn)
+            return index.search(bound, limit, offset, newest=nothing is None), bound, False
+        if not loose:
+            bound = bind(text.strict, request.filters, withdrawn)
+            ranked = index.search(bound, limit, offset)
+            if loose is not None or text.strict is text.loose or ranked.count >= request.limit:
+                return ranked, bound, False
+        bound = bind(text.loose, request.filters, withdrawn)
+        return index.search(bound, limit, offset), bound, True
 
     def _figure_query(
         self,
@@ -324,26 +341,26 @@ class OpenGeneration:
     ) -> tantivy.Query:
         """Figures of which one image passes all filters, and that may be served."""
         index = self.figures
-        must = list(index.filter_queries(filters, self._served).values())
+        must, must_not = self._licensed["figures"]
+        must = [*must, *index.filter_queries(filters, self._served).values()]
         apart = self.rows.apart(filters)
-        must_not = [*unlike, *([index.terms("row", apart.tolist())] if len(apart) else [])]
+        must_not = [*must_not, *unlike, *([index.terms("row", apart.tolist())] if len(apart) else [])]
         if withdrawn.article_ids:
-            must_not.append(index.terms("article_id", withdrawn.article_ids))
+            must_not = [*must_not, index.terms("article_id", withdrawn.article_ids)]
         return all_of([*([text] if text is not None else []), *must], must_not)
 
     def _article_query(self, text: tantivy.Query | None, filters: Filters, withdrawn: Withdrawn) -> tantivy.Query:
         """Articles of which one figure passes; without filters on images, also those that have no figure."""
         index = self.articles
-        queries = index.filter_queries(filters, self._served)
-        must_not = []
-        if any(name.removesuffix("_min").removesuffix("_max") in IMAGE_FIELDS for name in filters.active()):
+        by_images = any(name.removesuffix("_min").removesuffix("_max") in IMAGE_FIELDS for name in filters.active())
+        must, must_not = self._licensed["articles with images" if by_images else "articles"]
+        must = [*must, *index.filter_queries(filters, self._served).values()]
+        if by_images:
             apart = self.rows.apart(filters, by="pmcid")
-            must_not = [index.terms("pmcid", apart.tolist())] if len(apart) else []
-        else:
-            del queries["licence_group"]
+            must_not = [*must_not, *([index.terms("pmcid", apart.tolist())] if len(apart) else [])]
         if withdrawn.article_ids:
-            must_not.append(index.terms("article_id", withdrawn.article_ids))
-        return all_of([*([text] if text is not None else []), *queries.values()], must_not)
+            must_not = [*must_not, index.terms("article_id", withdrawn.article_ids)]
+        return all_of([*([text] if text is not None else []), *must], must_not)
 
     def _mask(self, filters: Filters, withdrawn: Withdrawn) -> np.ndarray:
         mask = self.rows.mask(filters)
@@ -386,13 +403,15 @@ class OpenGeneration:
         bind = self._article_query if by_article else self._figure_query
         text = self._text(index, request, boosts)
         chosen = text.loose if loose else text.strict
-        found: dict[str, list[tuple[str, int]]] = {}
+        together: dict[Filters, list[str]] = {}
         for facet in request.facets:
-            values = index.facet(bind(chosen, _all_but(request.filters, facet), withdrawn), facet, FACET_SIZE)
-            if facet == "licence_group":
-                values = [(value, count) for value, count in values if value in self._served]
-            found[facet] = values
-        return found
+            together.setdefault(_all_but(request.filters, facet), []).append(facet)
+        found: dict[str, list[tuple[str, int]]] = {}
+        for filters, facets in together.items():
+            found |= index.facets(bind(chosen, filters, withdrawn), facets, FACET_SIZE)
+        if "licence_group" in found:
+            found["licence_group"] = [one for one in found["licence_group"] if one[0] in self._served]
+        return {facet: found[facet] for facet in request.facets}
 
 
 def _all_but(filters: Filters, facet: str) -> Filters:
