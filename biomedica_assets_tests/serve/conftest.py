@@ -59,7 +59,7 @@ class Served:
         self.world, self.state, self.url = world, state, url
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=30, **options)
+        return httpx.Client(**{"base_url": self.url, "timeout": 30, **options})
 
     def wait(self, condition: Any, seconds: float = 60) -> None:
         end = time.monotonic() + seconds

@@ -98,7 +98,12 @@ def test_a_full_server_refuses_at_once_and_goes_on(world, monkeypatch):
     with serving(world, serve_concurrency=2) as served, served.client() as client:
         go, real = threading.Event(), served.state.subsets
         monkeypatch.setattr(served.state, "subsets", lambda: go.wait(120) and real())
-        held = [threading.Thread(target=lambda: served.client().get("/v1/subsets")) for _ in range(2)]
+
+        def hold() -> None:  # until it has a place: those that look whether the server is full take one too
+            while served.client(timeout=150).get("/v1/subsets").status_code == 503:
+                time.sleep(0.05)
+
+        held = [threading.Thread(target=hold) for _ in range(2)]
         for thread in held:
             thread.start()
         served.wait(lambda: client.get("/v1/labels").status_code == 503)
