@@ -14,6 +14,7 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
+from prometheus_client import Gauge
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -34,7 +35,7 @@ from biomedica_assets.streaming.selection import StateGoneError, StreamError
 from biomedica_assets.streaming.tar import Tar
 
 _log = logging.getLogger(__name__)
-_THREADS = 8
+_THREADS, _PLANNERS = 8, 4
 _LOOK_SECONDS = 15.0  # how often a running stream asks whether something of its rest has been withdrawn
 _FRESH_SECONDS = 5.0
 _REMOTE_BATCH = 8 << 20
@@ -155,7 +156,11 @@ class _Streams:
         self._most, self._stall = settings.serve_streams, settings.stream_stall_seconds
         # Threads of their own: a slow disk must not take those that answer searches.
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="stream")
+        self._planning = ThreadPoolExecutor(_PLANNERS, thread_name_prefix="plan")
         self._under_way = 0
+        self._gauge = Gauge(
+            "biomedica_streams", "Streams under way", multiprocess_mode="livesum", registry=state.metrics.registry
+        )
 
     def find(self, query: StreamQuery) -> Tar:
         """The stream asked for. Raises ProblemError."""
@@ -177,6 +182,12 @@ class _Streams:
         except StreamError as error:
             raise ProblemError(400, "stream", str(error)) from error
 
+    def _measured(self, query: StreamQuery) -> Tar:
+        """The stream asked for, its length and tag worked out: too long a reckoning for the event loop."""
+        tar = self.find(query)
+        _ = tar.etag, tar.size
+        return tar
+
     async def answer(self, request: Request, query: StreamQuery) -> Response:
         """The response to GET or HEAD."""
         if self._under_way >= self._most:
@@ -195,7 +206,7 @@ class _Streams:
         return answer
 
     async def _answer(self, request: Request, query: StreamQuery, held: _Held) -> Response:
-        tar = await self.run(lambda: self.find(query))
+        tar = await self.run(lambda: self._measured(query), self._planning)
         etag = f'"{tar.etag}"'
         headers = {
             "ETag": etag,
@@ -217,7 +228,7 @@ class _Streams:
             part = requested_part(asked.get("range"), tar.size)
         first, length = part or (0, tar.size)
         if query.cursor is not None:
-            await self.run(lambda: self.planner.check(tar, first))
+            await self.run(lambda: self.planner.check(tar, first), self._planning)
         if part:
             headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{tar.size}"
         elif (known := asked.get("if-none-match")) and etag in _tags(known):
@@ -232,13 +243,19 @@ class _Streams:
         body = _Body(self, held, tar, first, block, blocks)
         return _TarResponse(body, status, headers, "application/x-tar", stall=self._stall)
 
+    def count(self, more: int) -> None:
+        """So many streams more are under way."""
+        self._under_way += more
+        self._gauge.inc(more)
+
     def close(self, blocks: Iterator[Block]) -> None:
         """Let go of the files and connections of blocks that nobody takes any more."""
         self._pool.submit(blocks.close)  # type: ignore[attr-defined]
 
-    async def run(self, work: Callable[[], _T]) -> _T:
+    async def run(self, work: Callable[[], _T], pool: ThreadPoolExecutor | None = None) -> _T:
+        """Let a thread work, one that reads blocks unless another pool is given."""
         # Shielded: a thread cannot be stopped, and who waits for its end must not learn of it too early.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._pool, work))
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(pool or self._pool, work))
 
 
 class _Held:
@@ -246,11 +263,11 @@ class _Held:
 
     def __init__(self, streams: _Streams) -> None:
         self._streams: _Streams | None = streams
-        streams._under_way += 1
+        streams.count(1)
 
     def release(self) -> None:
         if self._streams:
-            self._streams._under_way -= 1
+            self._streams.count(-1)
             self._streams = None
 
 

@@ -93,6 +93,11 @@ def find_generation(files: Files, generation_id: str) -> Generation | None:
         return None
 
 
+def keep_generation(files: Files, generation: Generation) -> None:
+    """Let `find_generation` go on finding a generation that no record names any more, until garbage collection."""
+    files.write(_kept_path(generation.id), generation.to_json())
+
+
 def _kept_path(generation_id: str) -> str:
     return f"catalogue/generations/{generation_id}.json"
 
@@ -126,7 +131,7 @@ def build_generation(files: Files, *, honour_pubmed_retractions: bool = True) ->
     generation = replace(generation, files=written, counts=counts)
     files.write(WITHDRAWALS, files.read(written["withdrawals"].path))
     if replaced:  # streams that began with it go on until garbage collection takes it, a grace period from now
-        files.write(_kept_path(replaced.id), replaced.to_json())
+        keep_generation(files, replaced)
     files.write(POINTER, generation.to_json())
     write_local_database(files, generation)
     return generation

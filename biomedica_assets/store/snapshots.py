@@ -21,7 +21,14 @@ import pyarrow as pa
 
 from biomedica_assets import __version__, schemas
 from biomedica_assets.schemas import CHUNK_TABLES
-from biomedica_assets.store.catalogue import Generation, data_digest, open_views, refresh_generation, schema_versions
+from biomedica_assets.store.catalogue import (
+    Generation,
+    data_digest,
+    keep_generation,
+    open_views,
+    refresh_generation,
+    schema_versions,
+)
 from biomedica_assets.store.derived import DerivedManifest, manifest_path, read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
@@ -139,8 +146,11 @@ def create_snapshot(files: Files, name: str | None = None) -> Snapshot:
 
 
 def write_snapshot(files: Files, snapshot: Snapshot) -> None:
-    """Replace a snapshot by the same state in other files (compaction)."""
-    files.write(snapshot_path(snapshot.name), _named(snapshot, snapshot.name).to_json())
+    """Replace a snapshot by the same state in other files (compaction); streams of the old files go on for a while."""
+    path = snapshot_path(snapshot.name)
+    if files.exists(path):
+        keep_generation(files, read_snapshot(files, snapshot.name).catalogue)
+    files.write(path, _named(snapshot, snapshot.name).to_json())
 
 
 def with_manifests(
