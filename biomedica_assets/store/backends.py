@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore, S3Store, from_url
 
 TEMPORARY = ".tmp-"
@@ -80,6 +80,7 @@ class Backend(Protocol):
     def read_range(self, path: str, offset: int, length: int) -> bytes: ...
     def stream(self, path: str, block: int) -> Iterator[bytes]: ...
     def write(self, path: str, data: bytes) -> None: ...
+    def create(self, path: str, data: bytes) -> None: ...
     def put_file(self, local_path: Path, path: str, move: bool) -> None: ...
     def size(self, path: str) -> int: ...
     def stamp(self, path: str) -> str: ...
@@ -145,6 +146,13 @@ class _Local:
             file.write(data)
             _flush(file)
 
+    def create(self, path: str, data: bytes) -> None:
+        with self._beside(path) as temporary:
+            with temporary.open("xb") as file:
+                file.write(data)
+                _flush(file)
+            (self._root / path).hardlink_to(temporary)  # unlike a rename, it fails where there is a file already
+
     def put_file(self, local_path: Path, path: str, move: bool) -> None:
         with self._replacing(path) as temporary:
             if move:
@@ -158,12 +166,18 @@ class _Local:
     @contextlib.contextmanager
     def _replacing(self, path: str) -> Iterator[Path]:
         """A temporary name beside ``path``, renamed to it at the end."""
+        with self._beside(path) as temporary:
+            yield temporary
+            temporary.replace(self._root / path)
+
+    @contextlib.contextmanager
+    def _beside(self, path: str) -> Iterator[Path]:
+        """A temporary name beside ``path``, gone at the end; what was done to the folder is then on the disk."""
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
             yield temporary
-            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
         folder = os.open(target.parent, os.O_RDONLY)  # the new name must outlive a power cut too
@@ -216,6 +230,8 @@ def _object_errors(path: str) -> Iterator[None]:
         yield
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise PermissionError(f"{path}: {_first_line(error)}") from error
+    except AlreadyExistsError as error:
+        raise FileExistsError(f"{path}: there is a file already") from error
     except BaseError as error:
         found = _STATUS.search(str(error))
         status = int(found[1]) if found else None
@@ -274,6 +290,10 @@ class _Objects:
     def write(self, path: str, data: bytes) -> None:
         with _object_errors(path):
             obstore.put(self._store, path, data, use_multipart=False)
+
+    def create(self, path: str, data: bytes) -> None:
+        with _object_errors(path):
+            obstore.put(self._store, path, data, use_multipart=False, mode="create")
 
     def put_file(self, local_path: Path, path: str, move: bool) -> None:
         with _object_errors(path):
@@ -395,6 +415,10 @@ class _Fsspec:
     def write(self, path: str, data: bytes) -> None:
         self._fs.makedirs(self._full(path).rpartition("/")[0], exist_ok=True)
         self._fs.pipe_file(self._full(path), data)
+
+    def create(self, path: str, data: bytes) -> None:
+        self._fs.makedirs(self._full(path).rpartition("/")[0], exist_ok=True)
+        self._fs.pipe_file(self._full(path), data, mode="create")
 
     def put_file(self, local_path: Path, path: str, move: bool) -> None:
         self._fs.makedirs(self._full(path).rpartition("/")[0], exist_ok=True)

@@ -144,6 +144,13 @@ class Files:
         """Create or replace the file: a reader sees all of the old or all of the new bytes."""
         self._backend.write(check_path(path), data)
 
+    def create(self, path: str, data: bytes) -> None:
+        """Create the file: of several writers of one path exactly one succeeds, the others get FileExistsError.
+
+        A client that repeats a request whose answer was lost gets FileExistsError for its own file: compare the bytes.
+        """
+        self._backend.create(check_path(path), data)
+
     def put_file(self, local_path: str | Path, path: str, *, move: bool = False) -> None:
         """Like `write`, streamed from a local file; ``move`` lets the local file go (a rename where possible)."""
         self._backend.put_file(Path(local_path), check_path(path), move)

@@ -65,6 +65,28 @@ def test_write_read_list_remove(files: Files) -> None:
     assert not files.exists("top")
 
 
+def test_create_never_replaces(files: Files) -> None:
+    files.create("a/b.txt", b"first")
+    with pytest.raises(FileExistsError):
+        files.create("a/b.txt", b"second")
+    assert files.read("a/b.txt") == b"first"
+    assert list(files.list()) == [("a/b.txt", 5)]
+
+
+def test_of_many_creators_one_wins(files: Files) -> None:
+    def create(number: int) -> bool:
+        try:
+            files.create("contested", b"%d" % number)
+        except FileExistsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(create, range(16)))
+    assert won.count(True) == 1
+    assert files.read("contested") == b"%d" % won.index(True)
+
+
 def test_ranges_and_streams(files: Files) -> None:
     data = bytes(range(256)) * 40
     files.write("f", data)
@@ -266,5 +288,9 @@ def test_moto_agrees() -> None:
         assert files.folders("a") == ["c"]
         files.write("new", b"n")
         assert files.read("new") == b"n"
+        files.create("newer", b"1")
+        with pytest.raises(FileExistsError):
+            files.create("newer", b"2")
+        assert files.read("newer") == b"1"
         with pytest.raises(FileNotFoundError):
             files.read("nope")
