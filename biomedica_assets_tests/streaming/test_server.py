@@ -27,7 +27,9 @@ from biomedica_assets.dataset.recipes import Recipe
 from biomedica_assets.dataset.subsets import build_subset
 from biomedica_assets.serve import streams as routes
 from biomedica_assets.serve.app import create_app
+from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.settings import Settings
+from biomedica_assets.store.files import Files
 from biomedica_assets.streaming import client, reading
 from biomedica_assets.streaming.cursor import Cursor, decode
 from biomedica_assets.streaming.plan import Part
@@ -179,7 +181,10 @@ def test_withdrawn_meanwhile(world: World) -> None:
 
 def test_no_more_streams_than_the_cap(built: Any) -> None:
     with served(str(built / "store"), serve_streams=1) as url, httpx.Client(base_url=url) as http:
-        state = create_app(Settings(store=str(built / "store"), _env_file=None)).state.biomedica
+        store = str(built / "store")
+        state: Any = SimpleNamespace(
+            files=Files(store), settings=Settings(store=store, _env_file=None), metrics=Metrics()
+        )
         streams = routes._Streams(state)
         streams._most = 0
         with pytest.raises(Exception, match="under way") as caught:

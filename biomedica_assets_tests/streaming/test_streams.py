@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.dataset.recipes import Recipe
 from biomedica_assets.dataset.subsets import build_subset
+from biomedica_assets.store.compaction import compact
 from biomedica_assets.store.garbage import collect_garbage
 from biomedica_assets.store.shards import END, SpanError
 from biomedica_assets.store.snapshots import create_snapshot
@@ -184,6 +185,19 @@ def test_snapshots_stay_and_other_states_go(world: World) -> None:
     with pytest.raises(StateGoneError, match="begin a new epoch"):
         planner(world).resume(of_state.cursor.encode())
     assert whole(world, planner(world).resume(of_snapshot.cursor.encode())) == before
+
+
+def test_compaction_of_a_snapshot_moves_nobodys_place(world: World) -> None:
+    create_snapshot(world.files, "kept")
+    tar = planner(world).begin(snapshot="kept")
+    withdraw(world, 7)
+    assert compact(world.files, dead_share=0.01, confirm_releases=0).shards
+    collect_garbage(world.files, now=0, grace_seconds=60)
+    rest = planner(world).resume(tar.cursor.encode())
+    with pytest.raises(WithdrawnError) as caught:
+        planner(world).check(rest)
+    assert set(ids(whole(world, planner(world).resume(caught.value.cursor.encode())))) == SERVED - image_ids([7])
+    assert set(ids(whole(world, planner(world).begin(snapshot="kept")))) == SERVED - image_ids([7])
 
 
 def test_a_place_outlives_the_list_that_it_was_made_with(world: World) -> None:
