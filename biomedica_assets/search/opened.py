@@ -18,10 +18,11 @@ from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.search.fusion import Found, fuse
 from biomedica_assets.search.generation import DEAD
 from biomedica_assets.search.hits import HitMaker, served_card
-from biomedica_assets.search.keyword import IMAGE_FIELDS, KeywordIndex, Ranked, all_of
+from biomedica_assets.search.keyword import KeywordIndex, Ranked, all_of
 from biomedica_assets.search.manifest import IndexManifest
 from biomedica_assets.search.query import TextQuery, text_query
 from biomedica_assets.search.requests import Hit, QueryError, SearchRequest
+from biomedica_assets.search.restrictions import Restrictions, Withdrawn, about_images
 from biomedica_assets.search.rows import RowTable
 
 if TYPE_CHECKING:
@@ -38,14 +39,6 @@ ARTICLE_FIELDS = {"article": {"title": 3.0, "abstract": 1.5, "terms": 1.5, "body
 """By field of a request: fields of the index and their weights."""
 WEIGHTS = {"words": 1.0, "captions": 1.0, "images": 1.0, "looks": 0.3}
 """How much each ranking counts when several are fused; ``looks`` are pictures found by a text through a bridge."""
-
-
-@dataclass(frozen=True)
-class Withdrawn:
-    """What of a generation must not be found any more: article versions, and the rows of their figures."""
-
-    article_ids: tuple[str, ...] = ()
-    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,11 +83,7 @@ class OpenGeneration:
         dead = np.load(folder / DEAD) if DEAD in manifest.files else np.empty(0, np.uint32)
         paths = sorted(folder / name for name in manifest.files if name.startswith("rows/"))
         self.rows = RowTable(paths, manifest.rows, dead, served)
-        self._licensed = {
-            "figures": self.figures.licensed(served, text_only=False),
-            "articles": self.articles.licensed(served, text_only=True),
-            "articles with images": self.articles.licensed(served, text_only=False),
-        }
+        self._bound = Restrictions(self.figures, self.articles, self.rows, self._served)
         self.rows.mask(Filters())  # nearly every query by vectors needs it: made before the first one waits for it
         self.spaces: VectorSpaces | None = None
         if manifest.spaces and encoders is not None:
@@ -113,7 +102,7 @@ class OpenGeneration:
 
     def figure(self, figure_id: str, withdrawn: Withdrawn) -> dict[str, Any] | None:
         """The card of a figure, null when there is none that may be shown."""
-        query = self._figure_query(self.figures.term("figure_id", figure_id), Filters(), withdrawn)
+        query = self._bound.figures(self.figures.term("figure_id", figure_id), Filters(), withdrawn)
         addresses = self.figures.search(query, 1).addresses
         return served_card(self.figures.card(addresses[0]), self._served) if addresses else None
 
@@ -154,7 +143,7 @@ class OpenGeneration:
             if request.image:
                 raise QueryError("this index holds no vectors of images: search by words")
             return Found([], ["this index holds no vectors yet: searched by words alone"]), "keyword"
-        mask = self._mask(request.filters, withdrawn)
+        mask = self._bound.mask(request.filters, withdrawn)
         depth = DEPTH if request.group == "figure" else ARTICLE_DEPTH
         if request.like:
             found = self.spaces.like(self._row_of(request.like, withdrawn), mask, depth)
@@ -189,7 +178,7 @@ class OpenGeneration:
         if request.like:
             query = self.figures.like(self._address_of(request.like, withdrawn))
             itself = [self.figures.term("figure_id", request.like)]
-            bound = self._figure_query(query, request.filters, withdrawn, itself)
+            bound = self._bound.figures(query, request.filters, withdrawn, itself)
             ranked = self.figures.search(bound, depth)
         elif text.strict is None:
             return _Words(None, 0, [], False)
@@ -246,10 +235,11 @@ class OpenGeneration:
         own = self._text(self.articles, request, ARTICLE_FIELDS)
         maker = self._maker(request, text, own)
         if not (request.text or request.like or request.image):
-            query = self._article_query(None, request.filters, withdrawn)
+            query = self._bound.articles(None, request.filters, withdrawn)
             ranked = self.articles.search(query, request.limit, offset, newest=True)
             hits = [self._article_hit(maker, address, 0.0, None, 0, request, withdrawn) for address in ranked.addresses]
-            return Page(hits, ranked.count, True, offset + len(hits) < ranked.count, mode, False)
+            more = offset + len(hits) < ranked.count
+            return Page(_shown(hits, request.filters), ranked.count, True, more, mode, False)
         words = self._by_words(request, withdrawn, text, loose, mode)
         best: dict[int, int] = {}
         several: dict[int, int] = {}
@@ -277,7 +267,7 @@ class OpenGeneration:
                 hits.append(self._article_hit(maker, address, score, figure, count, request, withdrawn))
         more = offset + len(part) < len(fused)
         warnings = [*dict.fromkeys([*text.warnings, *own.warnings, *found.warnings])]
-        return Page(hits, len(fused), exact, more, mode, used_loose, warnings)
+        return Page(_shown(hits, request.filters), len(fused), exact, more, mode, used_loose, warnings)
 
     def _article_hit(
         self,
@@ -292,7 +282,7 @@ class OpenGeneration:
         """An article's hit; one that no figure was found of is shown by the first that the filters keep."""
         if figure is None:
             pmcid = self.articles.numbers("pmcid", [address])[0]
-            query = self._figure_query(self.figures.term("pmcid", pmcid), request.filters, withdrawn)
+            query = self._bound.figures(self.figures.term("pmcid", pmcid), request.filters, withdrawn)
             figure = next(iter(self.figures.search(query, 1).addresses), None)
         return maker.article(address, score, figure, count)
 
@@ -319,7 +309,7 @@ class OpenGeneration:
         That is asked when the strict one does not fill the first page; later pages stay with what the first one had.
         Without a word the newest publications come first.
         """
-        bind = self._article_query if index is self.articles else self._figure_query
+        bind = self._bound.articles if index is self.articles else self._bound.figures
         if text.strict is None or text.loose is None:
             nothing = tantivy.Query.empty_query() if request.text else None
             bound = bind(nothing, request.filters, withdrawn)
@@ -331,43 +321,6 @@ class OpenGeneration:
                 return ranked, bound, False
         bound = bind(text.loose, request.filters, withdrawn)
         return index.search(bound, limit, offset), bound, True
-
-    def _figure_query(
-        self,
-        text: tantivy.Query | None,
-        filters: Filters,
-        withdrawn: Withdrawn,
-        unlike: Sequence[tantivy.Query] = (),
-    ) -> tantivy.Query:
-        """Figures of which one image passes all filters, and that may be served."""
-        index = self.figures
-        must, must_not = self._licensed["figures"]
-        must = [*must, *index.filter_queries(filters, self._served).values()]
-        apart = self.rows.apart(filters)
-        must_not = [*must_not, *unlike, *([index.terms("row", apart.tolist())] if len(apart) else [])]
-        if withdrawn.article_ids:
-            must_not = [*must_not, index.terms("article_id", withdrawn.article_ids)]
-        return all_of([*([text] if text is not None else []), *must], must_not)
-
-    def _article_query(self, text: tantivy.Query | None, filters: Filters, withdrawn: Withdrawn) -> tantivy.Query:
-        """Articles of which one figure passes; without filters on images, also those that have no figure."""
-        index = self.articles
-        by_images = any(name.removesuffix("_min").removesuffix("_max") in IMAGE_FIELDS for name in filters.active())
-        must, must_not = self._licensed["articles with images" if by_images else "articles"]
-        must = [*must, *index.filter_queries(filters, self._served).values()]
-        if by_images:
-            apart = self.rows.apart(filters, by="pmcid")
-            must_not = [*must_not, *([index.terms("pmcid", apart.tolist())] if len(apart) else [])]
-        if withdrawn.article_ids:
-            must_not = [*must_not, index.terms("article_id", withdrawn.article_ids)]
-        return all_of([*([text] if text is not None else []), *must], must_not)
-
-    def _mask(self, filters: Filters, withdrawn: Withdrawn) -> np.ndarray:
-        mask = self.rows.mask(filters)
-        if withdrawn.rows:
-            mask = mask.copy()
-            mask[list(withdrawn.rows)] = False
-        return mask
 
     def _maker(self, request: SearchRequest, text: TextQuery, own: TextQuery | None = None) -> HitMaker:
         none = TextQuery(None, None, None, [])
@@ -382,7 +335,7 @@ class OpenGeneration:
 
     def _address_of(self, figure_id: str, withdrawn: Withdrawn) -> Any:
         """Raises QueryError when there is no such figure that may be shown."""
-        query = self._figure_query(self.figures.term("figure_id", figure_id), Filters(), withdrawn)
+        query = self._bound.figures(self.figures.term("figure_id", figure_id), Filters(), withdrawn)
         addresses = self.figures.search(query, 1).addresses
         if not addresses:
             raise QueryError(f"there is no figure {figure_id!r} here")
@@ -400,7 +353,7 @@ class OpenGeneration:
         """
         by_article = request.group == "article"
         index, boosts = (self.articles, ARTICLE_FIELDS) if by_article else (self.figures, FIGURE_FIELDS)
-        bind = self._article_query if by_article else self._figure_query
+        bind = self._bound.articles if by_article else self._bound.figures
         text = self._text(index, request, boosts)
         chosen = text.loose if loose else text.strict
         together: dict[Filters, list[str]] = {}
@@ -412,6 +365,11 @@ class OpenGeneration:
         if "licence_group" in found:
             found["licence_group"] = [one for one in found["licence_group"] if one[0] in self._served]
         return {facet: found[facet] for facet in request.facets}
+
+
+def _shown(hits: list[Hit], filters: Filters) -> list[Hit]:
+    """Hits without articles of which no figure passes after all (see `restrictions.MOST_APART`)."""
+    return [hit for hit in hits if hit.figure_id is not None] if about_images(filters) else hits
 
 
 def _all_but(filters: Filters, facet: str) -> Filters:
