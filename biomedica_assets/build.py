@@ -103,6 +103,7 @@ def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
                 _run(instance, list(schemas.CHUNK_TABLES), keys)
     _fetch_metadata(instance, workspace)
     _encode(instance, workspace)
+    _assign_concepts(instance, workspace)
     _run(instance, ["catalogue"])
     _run(instance, ["duplicates"])
     recipes = load_recipes(settings.recipe_folder)
@@ -150,6 +151,23 @@ def _encode(instance: dg.DagsterInstance, workspace: Workspace) -> None:
         except BuildFailedError as error:  # nothing before or behind needs them
             tqdm.write(f"features left out: {error}")
             return
+
+
+def _assign_concepts(instance: dg.DagsterInstance, workspace: Workspace) -> None:
+    """Concepts of images that have none; left out, with the reason, where there is nothing to make them of."""
+    try:
+        from biomedica_assets.labels.concepts import unfinished_concepts
+        from biomedica_assets.labels.space import read_space_record
+
+        if read_space_record(workspace.files) is None:
+            _run(instance, ["concept_space"])
+        record = read_space_record(workspace.files)
+        unfinished = set(unfinished_concepts(workspace.files, record)) if record else set()
+        ordered = instance.get_dynamic_partitions(PMC_CHUNK)
+        for keys in contiguous_ranges(ordered, unfinished, workspace.settings.chunks_per_run):
+            _run(instance, ["concepts"], keys)
+    except (BuildFailedError, ImportError) as error:  # the dataset is whole without them
+        tqdm.write(f"concepts left out: {error}")
 
 
 def _index(instance: dg.DagsterInstance) -> None:

@@ -31,6 +31,7 @@ _TEXT = pa.string()
 _INT = pa.int64()
 _BOOL = pa.bool_()
 _TEXTS = pa.list_(pa.string())
+_FLOAT = pa.float32()
 _VECTOR = pa.list_(pa.float16())
 
 
@@ -524,6 +525,71 @@ IMAGE_FEATURES = Table(
     ),
 )
 
+_SPACE = Column("space", _TEXT, "concept space, by the first digits of its file's SHA-256", required=True)
+
+CONCEPTS = Table(
+    "concepts",
+    "The concept of every image that has a vector: the nearest centre of the concept space.",
+    ("image_id",),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        _SPACE,
+        Column("concept", _INT, "0-based number of the centre in its space", "image_features.vector", required=True),
+        Column("distance", _FLOAT, "Euclidean distance to the centre, among vectors of length 1", required=True),
+        Column("margin", _FLOAT, "distance to the second nearest centre minus distance; null with a single centre"),
+    ),
+)
+
+CONTACT_SHEETS = Table(
+    "contact_sheets",
+    "Members of every concept to look at, among current images, no picture twice in a concept.",
+    ("space", "concept", "role", "position"),
+    (
+        _SPACE,
+        Column("concept", _INT, "number of the centre in its space", required=True),
+        Column("role", _TEXT, "nearest (to the centre), farthest, or random among the others", required=True),
+        Column("position", _INT, "0-based place within the role", required=True),
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        Column("distance", _FLOAT, "as in concepts", required=True),
+    ),
+)
+
+VOTES = Table(
+    "votes",
+    "What annotators said of concepts and images, one row per vote; the newest of an annotator for a target counts.",
+    ("annotator", "vote_id"),
+    (
+        Column("vote_id", _TEXT, "time of the vote in UTC to the microsecond, and random digits", required=True),
+        Column("annotator", _TEXT, "name of the annotator", required=True),
+        Column("created_at", _TEXT, "time of the vote, ISO 8601", required=True),
+        Column("target_kind", _TEXT, "concept or image", required=True),
+        Column("space", _TEXT, "concept space of the concept; null for an image"),
+        Column("concept", _INT, "number of the concept within its space; null for an image"),
+        Column("image_id", _TEXT, "image; null for a concept"),
+        Column("sha256", _TEXT, "SHA-256 of the image file, which the vote binds to; null for a concept"),
+        Column("taxonomy", _TEXT, "name, version and digest of the taxonomy of then", required=True),
+        Column(
+            "answers",
+            pa.list_(pa.struct([pa.field("axis", _TEXT), pa.field("labels", _TEXTS)])),
+            "labels by axis; an axis that was not answered is left out",
+            required=True,
+        ),
+        Column("mixed", _BOOL, "the concept's pictures have no label in common", required=True),
+        Column("unsure", _BOOL, "the annotator looked and could not tell", required=True),
+        Column("comment", _TEXT, "what else the annotator wrote"),
+        Column("shown", _TEXTS, "image_ids that were looked at", required=True),
+        Column("seconds", pa.float64(), "time taken", unit="seconds"),
+        Column("supersedes", _TEXT, "vote_id of an earlier vote of the annotator that it replaces"),
+        Column("source", _TEXT, "web, csv or simulated", required=True),
+    ),
+)
+
 VERSION_LOG = Table(
     "version_log",
     "Catalogue: the outcome of every file-list row of every committed chunk that states something, and all removals.",
@@ -692,7 +758,9 @@ CHUNK_TABLES: dict[str, Table] = {
 }
 """The tables that the chunk pass writes, in lineage order."""
 
-DERIVED_TABLES: dict[str, Table] = {table.name: table for table in (METADATA, CAPTION_FEATURES, IMAGE_FEATURES)}
+DERIVED_TABLES: dict[str, Table] = {
+    table.name: table for table in (METADATA, CAPTION_FEATURES, IMAGE_FEATURES, CONCEPTS)
+}
 """Tables made from committed chunks later on, partition by partition (see `store.derived`)."""
 
 RECORD_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "objects", "failures")
@@ -761,7 +829,7 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
 ALL_TABLES = (
     *(FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values()),
     *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS, PUBMED_LOG),
-    *(DUPLICATES, SUBSET, EXPORT_INDEX),
+    *(VOTES, DUPLICATES, SUBSET, EXPORT_INDEX, CONTACT_SHEETS),
 )
 
 

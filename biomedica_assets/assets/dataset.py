@@ -38,7 +38,7 @@ FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_windo
     group_name=GROUP,
     kinds={"duckdb", "parquet"},
     owners=["team:data-engineering"],
-    deps=["file_list", *schemas.CHUNK_TABLES, "metadata", "metadata_refresh", "caption_features", "image_features"],
+    deps=["file_list", *schemas.CHUNK_TABLES, "metadata_refresh", *schemas.DERIVED_TABLES],
     pool="catalogue",
     automation_condition=REFRESH,
     freshness_policy=FRESH,

@@ -37,6 +37,11 @@ features_job = dg.define_asset_job(
     selection=["caption_features", "image_features"],
     description="Encode captions and images of chunks that have no vectors yet.",
 )
+concepts_job = dg.define_asset_job(
+    "assign_concepts",
+    selection=["concepts"],
+    description="Assign images of chunks to concepts that have none of the concept space in use.",
+)
 catalogue_job = dg.define_asset_job(
     "refresh_catalogue", selection=["catalogue"], description="Build the catalogue of what is committed now."
 )
@@ -176,6 +181,7 @@ JOBS: list[Any] = [
     metadata_job,
     metadata_refresh_job,
     features_job,
+    concepts_job,
     catalogue_job,
     reconcile,
     garbage_collection,

@@ -10,13 +10,15 @@ import dagster as dg
 from biomedica_assets import schemas
 from biomedica_assets.assets.articles import table_metadata
 from biomedica_assets.assets.features import feature_metadata
+from biomedica_assets.assets.labels import concept_metadata
 from biomedica_assets.assets.metadata import partition_metadata
 from biomedica_assets.automation.partitions import register_chunks
 from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.models.features import MODALITIES
 from biomedica_assets.pmc.file_list import list_chunks
 from biomedica_assets.store.catalogue import read_generation
-from biomedica_assets.store.derived import read_derived
+from biomedica_assets.store.derived import DerivedManifest, read_derived
+from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import list_releases, read_chunk_manifests
 
 
@@ -50,14 +52,19 @@ def reconcile_instance(
         for partition, derived in read_derived(files, name).items():
             key = _asset_of(name, partition)
             if partition not in seen.setdefault(key, instance.get_materialized_partitions(key)):
-                describe = feature_metadata if name in MODALITIES else partition_metadata
-                metadata = describe(files, derived) | {"reconciled": dg.MetadataValue.bool(True)}
+                metadata = _describe(name)(files, derived) | {"reconciled": dg.MetadataValue.bool(True)}
                 event = dg.AssetMaterialization(key, partition=partition, metadata=metadata)
                 instance.report_runless_asset_event(event)
                 reported += 1
     if read_generation(files) and instance.get_latest_materialization_event(dg.AssetKey("catalogue")) is None:
         instance.report_runless_asset_event(dg.AssetMaterialization("catalogue", metadata={"reconciled": True}))
     return {"partitions_registered": len(registered), "materializations_reported": reported}
+
+
+def _describe(table: str) -> Callable[[Files, DerivedManifest], dict[str, dg.MetadataValue]]:
+    if table == schemas.CONCEPTS.name:
+        return concept_metadata
+    return feature_metadata if table in MODALITIES else partition_metadata
 
 
 def _asset_of(table: str, partition: str) -> dg.AssetKey:

@@ -12,6 +12,8 @@ from biomedica_assets.automation import jobs
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.ingest.metadata import unfinished_metadata
 from biomedica_assets.ingest.status import store_status
+from biomedica_assets.labels.concepts import unfinished_concepts
+from biomedica_assets.labels.space import read_space_record
 from biomedica_assets.models.encoders import why_unusable
 from biomedica_assets.models.features import MODALITIES, unfinished_features
 from biomedica_assets.settings import Settings
@@ -62,10 +64,20 @@ def build_schedules(settings: Settings) -> list[Any]:
         unfinished = unfinished_features(workspace.files, workspace.settings)
         return _requests(context, jobs.features_job, unfinished, workspace.settings)
 
+    @dg.schedule(job=jobs.concepts_job, cron_schedule=cron, default_status=stopped)
+    def concepts_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
+        """Launch encoded chunks whose images have no concept, or one of other vectors or of another space."""
+        workspace = biomedica.open()
+        record = read_space_record(workspace.files)
+        if record is None:
+            return dg.SkipReason("there is no concept space yet: materialize `concept_space` once enough is encoded")
+        return _requests(context, jobs.concepts_job, unfinished_concepts(workspace.files, record), workspace.settings)
+
     return [
         partition_backfill,
         metadata_backfill,
         features_backfill,
+        concepts_backfill,
         # PubMed's day ends in the US; at 10:00 UTC the day before is complete.
         dg.build_schedule_from_partitioned_job(
             jobs.metadata_refresh_job, name="daily_metadata_refresh", hour_of_day=10, default_status=stopped

@@ -462,6 +462,8 @@ def _duck_type(kind: pa.DataType) -> str:
         return "BIGINT"
     if pa.types.is_boolean(kind):
         return "BOOLEAN"
+    if pa.types.is_floating(kind):
+        return "DOUBLE"
     return "BLOB" if pa.types.is_large_binary(kind) else "VARCHAR"
 
 

@@ -21,12 +21,12 @@ from typing import Any
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import StoreError, read_all
 
-_SWEPT = ("tables/", "sources/", "shards/", "catalogue/", "compaction/", "card/", "duplicates/", "subsets/", "index/")
-_RECORD_FOLDERS = (
-    *("chunks/", "derived/", "snapshots/", "compaction/", "catalogue/", "card/", "duplicates/", "subsets/", "index/"),
-)
+_PRODUCTS = ("compaction/", "catalogue/", "card/", "duplicates/", "subsets/", "index/", "concepts/", "models/")
+_SWEPT = ("tables/", "sources/", "shards/", *_PRODUCTS)
+_RECORD_FOLDERS = ("chunks/", "derived/", "snapshots/", *_PRODUCTS)
 _RECORDS = re.compile(
-    r"(chunks|snapshots|compaction|catalogue|card|duplicates|index)/[^/]+\.json|(derived|subsets)/[^/]+/[^/]+\.json"
+    r"(chunks|snapshots|compaction|catalogue|card|duplicates|index|concepts)/[^/]+\.json"
+    r"|(derived|subsets|models)/[^/]+/[^/]+\.json"
 )
 _WAITING = "garbage.json"
 

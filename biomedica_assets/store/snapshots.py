@@ -49,6 +49,9 @@ CONTENT_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "
 PLACES = frozenset({"chunk", "shard", "offset", "length", "image_offset"})
 """Columns that say where a row or its bytes lie, not what they are."""
 
+MODEL_POINTERS = ("concepts/space.json", "concepts/labels.json", "models/labels.json")
+"""Records of the models in use, which labels are made with; each names its files by path, bytes, sha256 and rows."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _TRIES = 3
 
@@ -76,6 +79,8 @@ class Snapshot(JsonRecord):
     derived: dict[str, dict[str, dict[str, Any]]]
     file_lists: list[dict[str, Any]]
     files: list[str] = field(default_factory=list)
+    models: dict[str, Any] = field(default_factory=dict)
+    """What stood at each of `MODEL_POINTERS`."""
     format_version: int = FORMAT_VERSION
 
     @cached_property
@@ -98,6 +103,7 @@ class Snapshot(JsonRecord):
         found = [DataFile(**each) for each in self.file_lists]
         found += self.catalogue.files.values()
         found += (manifest.file for manifest in self.derived_manifests())
+        found += _named_files(self.models)
         for manifest in self.manifests.values():
             found += [*manifest.tables.values(), *manifest.shards]
         return {each.path: each for each in found}
@@ -223,7 +229,21 @@ def _present_state(files: Files) -> Snapshot:
         chunks={chunk: json.loads(manifest.to_json()) for chunk, manifest in manifests.items()},
         derived={t: {p: json.loads(m.to_json()) for p, m in partitions.items()} for t, partitions in derived.items()},
         file_lists=[_file_list(files, release) for release in list_releases(files) if release in generation.releases],
+        models={path: json.loads(files.read(path)) for path in MODEL_POINTERS if files.exists(path)},
     )
+
+
+def _named_files(value: Any) -> Iterator[DataFile]:
+    """The files that a record of a model names, wherever in it."""
+    if isinstance(value, dict):
+        if {"path", "bytes", "sha256", "rows"} == value.keys():
+            yield DataFile(**value)
+        else:
+            for one in value.values():
+                yield from _named_files(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _named_files(one)
 
 
 def _named(snapshot: Snapshot, name: str) -> Snapshot:
@@ -311,14 +331,18 @@ def restore_snapshot(files: Files, name: str) -> Generation:
     if wrong := verify_snapshot(files, name).wrong:
         raise SnapshotError(f"{len(wrong)} files of the snapshot {name!r} are missing or damaged, e.g. {wrong[0]}")
     present = _present_state(files)
-    if (present.chunks, present.derived) != (snapshot.chunks, snapshot.derived):
+    if (present.chunks, present.derived, present.models) != (snapshot.chunks, snapshot.derived, snapshot.models):
         write_snapshot(files, _named(present, f"before-{name}-{present.logical_checksum[:8]}"))
     wanted = {chunk_path(chunk): manifest.to_json() for chunk, manifest in snapshot.manifests.items()}
     wanted |= {manifest_path(m.table, m.partition): m.to_json() for m in snapshot.derived_manifests()}
+    wanted |= {path: json.dumps(model, indent=1, sort_keys=True).encode() for path, model in snapshot.models.items()}
     for path, data in wanted.items():
         files.write(path, data)
     for path in [path for folder in ("chunks", "derived") for path, _ in files.list(folder)]:
         if path.endswith(".json") and path not in wanted:
+            files.remove(path)
+    for path in MODEL_POINTERS:
+        if path not in wanted:
             files.remove(path)
     return refresh_generation(files)
 

@@ -1,0 +1,166 @@
+"""Which vectors a concept space is fitted on, and when it is fitted anew.
+
+The sample is of distinct pictures of current articles: those whose hash, of SHA-256 and seed, is smallest. It depends
+neither on chunks and their order nor on how many runs made them. Its vectors are gathered in a scratch file, in the
+order of their hashes. What does not belong here: the model (`space`), whether a space has had its day (`drift`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from biomedica_assets import schemas
+from biomedica_assets.labels.space import SpaceRecord, default_clusters, fit_space, read_space_record, save_space
+from biomedica_assets.settings import Settings
+from biomedica_assets.store.catalogue import connect, parquet_relation, refresh_generation
+from biomedica_assets.store.derived import DerivedManifest, read_derived
+from biomedica_assets.store.files import Files
+from biomedica_assets.store.manifests import StoreError
+
+FEWEST = 4
+"""Pictures from which a space is fitted."""
+BATCH = 4096
+"""Rows of vectors read at a time."""
+
+
+class TooFewPicturesError(StoreError):
+    """There is not enough to fit a concept space on; the message says what to do."""
+
+
+def made_by(manifest: DerivedManifest) -> str:
+    """What made the vectors of a chunk: encoder and version of the features. Only equal ones may be compared."""
+    return f"{manifest.inputs['encoder']}/{manifest.inputs['features']}"
+
+
+def asked_for(settings: Settings) -> dict[str, int]:
+    """What the settings ask a space to be fitted with."""
+    return {
+        "components": settings.concept_components,
+        "clusters": settings.concept_clusters,
+        "sample": settings.concept_sample,
+        "seed": settings.concept_seed,
+    }
+
+
+def ensure_space(
+    files: Files,
+    settings: Settings,
+    *,
+    refit: bool = False,
+    scratch: str | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> tuple[SpaceRecord, bool]:
+    """The concept space in use, fitted when there is none or ``refit`` is set; and whether it was fitted now.
+
+    A space that exists is kept whatever the settings say: votes and labels refer to its concepts.
+
+    Raises:
+        TooFewPicturesError: no vectors, or of fewer than `FEWEST` pictures.
+    """
+    kept = None if refit else read_space_record(files)
+    if kept is not None:
+        return kept, False
+    features = chosen_features(read_derived(files, schemas.IMAGE_FEATURES.name))
+    if not features:
+        raise TooFewPicturesError(f"{files.url} has no vectors of images: materialize `image_features` first")
+    asked = asked_for(settings)
+    with tempfile.TemporaryDirectory(prefix="concepts-", dir=scratch) as folder:
+        pictures, sample = _sample(files, features, Path(folder), asked["sample"], asked["seed"])
+        if len(sample) < FEWEST:
+            raise TooFewPicturesError(
+                f"{files.url} has vectors of {pictures} current pictures, a concept space needs {FEWEST}: "
+                "ingest and encode more chunks first"
+            )
+        log(f"{pictures} pictures are current, {len(sample)} of them are taken")
+        vectors = _gather(files, features, sample, Path(folder) / "vectors")
+        clusters = min(asked["clusters"] or default_clusters(pictures), len(sample))
+        fit = fit_space(vectors, components=asked["components"], clusters=clusters, seed=asked["seed"])
+        del vectors
+    [encoder, version] = made_by(next(iter(features.values()))).rsplit("/", 1)
+    record = save_space(
+        files,
+        fit,
+        encoder=encoder,
+        features=version,
+        settings=asked,
+        pictures=pictures,
+        sampled=len(sample),
+        chunks={chunk: manifest.file.path for chunk, manifest in features.items()},
+    )
+    log(f"fitted the concept space {record.id}: {record.concepts} concepts on {record.components} axes")
+    return record, True
+
+
+def chosen_features(made: Mapping[str, DerivedManifest]) -> dict[str, DerivedManifest]:
+    """The chunks whose vectors come from one encoder: the one with most vectors while another takes over."""
+    sizes: dict[str, int] = {}
+    for manifest in made.values():
+        sizes[made_by(manifest)] = sizes.get(made_by(manifest), 0) + manifest.file.rows
+    if not any(sizes.values()):
+        return {}
+    chosen = min(sizes, key=lambda name: (-sizes[name], name))
+    return {chunk: manifest for chunk, manifest in made.items() if made_by(manifest) == chosen}
+
+
+def current_rows(
+    files: Files, connection: duckdb.DuckDBPyConnection, table: schemas.Table, manifests: Iterable[DerivedManifest]
+) -> str:
+    """A FROM item over the rows of a derived table that belong to current articles of today's file lists."""
+    generation = refresh_generation(files)
+    connection.execute(
+        "CREATE OR REPLACE TEMP VIEW current AS SELECT chunk, article_id FROM "
+        + parquet_relation(files, [generation.files["current"].path], schemas.CURRENT, [str(schemas.SCHEMA_VERSION)])
+    )
+    chosen = list(manifests)
+    written = sorted({str(manifest.inputs.get("schema")) for manifest in chosen})
+    rows = parquet_relation(files, [manifest.file.path for manifest in chosen], table, written)
+    return f"(SELECT t.* FROM {rows} t SEMI JOIN current USING (chunk, article_id))"
+
+
+def _sample(
+    files: Files, features: Mapping[str, DerivedManifest], folder: Path, most: int, seed: int
+) -> tuple[int, list[str]]:
+    """How many pictures are current, and the SHA-256s of the sample in the order of their hashes."""
+    with connect(files, folder) as connection:
+        rows = current_rows(files, connection, schemas.IMAGE_FEATURES, features.values())
+        connection.execute(f"CREATE TABLE pictures AS SELECT DISTINCT sha256 FROM {rows}")
+        [pictures] = connection.execute("SELECT count(*) FROM pictures").fetchone() or (0,)
+        order = "md5(concat(sha256, '/', ?::VARCHAR)), sha256"
+        chosen = connection.execute(f"SELECT sha256 FROM pictures ORDER BY {order} LIMIT ?", [str(seed), most])
+        return pictures, [sha256 for [sha256] in chosen.fetchall()]
+
+
+def _gather(files: Files, features: Mapping[str, DerivedManifest], sample: list[str], path: Path) -> np.ndarray:
+    """Vectors of the sample as half floats [n, wide], mapped from a file of their own."""
+    wanted = pa.array(sample)
+    missing = np.ones(len(sample), bool)
+    vectors: Any = None
+    for manifest in features.values():
+        for rows, matrix in iter_vectors(files, manifest.file.path, ["sha256"]):
+            places = pc.index_in(rows.column("sha256"), value_set=wanted).fill_null(-1).to_numpy()
+            if vectors is None:
+                vectors = np.memmap(path, np.float16, "w+", shape=(len(sample), matrix.shape[1]))
+            chosen = np.flatnonzero((places >= 0) & missing[places])
+            vectors[places[chosen]] = matrix[chosen]
+            missing[places[chosen]] = False
+        if not missing.any():
+            break
+    assert vectors is not None and not missing.any()
+    return vectors
+
+
+def iter_vectors(files: Files, path: str, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    """A file of features in batches: these columns, and the vectors as half floats [n, wide]."""
+    with files.open_seekable(path) as stream:
+        for batch in pq.ParquetFile(stream).iter_batches(BATCH, columns=[*columns, "vector"]):
+            matrix = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
+            yield batch.select(list(columns)), matrix
