@@ -298,7 +298,9 @@ class _Build:
             (self.folder / DEAD).unlink(missing_ok=True)  # a hard link: never written in place
             np.save(self.folder / DEAD, self._dead)
         listed = ", ".join(f"'{path}'" for path in files)
-        self.images = _count(connection, f"read_parquet([{listed}]) WHERE media_type IS NOT NULL") if files else 0
+        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
+        living = 'media_type IS NOT NULL AND "row" NOT IN (FROM dead)'
+        self.images = _count(connection, f"read_parquet([{listed}]) WHERE {living}") if files else 0
 
     def _write_states(self, connection: duckdb.DuckDBPyConnection, fresh: Path | None) -> None:
         if fresh is None:
@@ -328,7 +330,6 @@ class _Build:
             return
 
         listed = ", ".join(f"'{path}'" for path in self._row_files)
-        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
         connection.execute(f"""
             CREATE TABLE live AS SELECT s.chunk, r.figure_id, r."row"
             FROM read_parquet([{listed}]) r JOIN read_parquet('{self.folder / STATES}') s USING (article_id)

@@ -15,7 +15,7 @@ import numpy as np
 import tantivy
 
 from biomedica_assets.dataset.filters import Filters
-from biomedica_assets.search.fusion import Found, fuse
+from biomedica_assets.search.fusion import Found, blend, fuse
 from biomedica_assets.search.generation import DEAD
 from biomedica_assets.search.hits import HitMaker, served_card
 from biomedica_assets.search.keyword import KeywordIndex, Ranked, all_of
@@ -39,6 +39,8 @@ ARTICLE_FIELDS = {"article": {"title": 3.0, "abstract": 1.5, "terms": 1.5, "body
 """By field of a request: fields of the index and their weights."""
 WEIGHTS = {"words": 1.0, "captions": 1.0, "images": 1.0, "looks": 0.3}
 """How much each ranking counts when several are fused; ``looks`` are pictures found by a text through a bridge."""
+WEAKER = {"wordllama": 0.4}
+"""How much captions count by encoders that know no word order (by the kind that begins their id)."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class _Words:
     query: tantivy.Query | None
     count: int
     rows: list[int]
+    scores: list[float]
     loose: bool
 
 
@@ -172,7 +175,7 @@ class OpenGeneration:
     ) -> _Words:
         """The ranking by words, as deep as it is fused."""
         if mode == "vector":
-            return _Words(None, 0, [], False)
+            return _Words(None, 0, [], [], False)
         depth = DEPTH if request.group == "figure" else ARTICLE_DEPTH
         used_loose = False
         if request.like:
@@ -181,10 +184,11 @@ class OpenGeneration:
             bound = self._bound.figures(query, request.filters, withdrawn, itself)
             ranked = self.figures.search(bound, depth)
         elif text.strict is None:
-            return _Words(None, 0, [], False)
+            return _Words(None, 0, [], [], False)
         else:
             ranked, bound, used_loose = self._ranked(self.figures, text, request, withdrawn, loose, depth)
-        return _Words(bound, ranked.count, self.figures.numbers("row", ranked.addresses), used_loose)
+        rows = self.figures.numbers("row", ranked.addresses)
+        return _Words(bound, ranked.count, rows, ranked.scores, used_loose)
 
     def _fused_page(
         self,
@@ -215,11 +219,17 @@ class OpenGeneration:
         return Page(hits, total, mode == "keyword", more, mode, words.loose, [*text.warnings, *found.warnings])
 
     def _fuse(self, words: _Words, found: Found) -> list[tuple[int, float]]:
-        rankings = [(WEIGHTS["words"], words.rows)] if words.rows else []
-        rankings += [(WEIGHTS[name], rows.tolist()) for name, rows, _ in found.rankings]
-        if len(rankings) == 1 and found.rankings:  # similarities say more than ranks
+        if not words.rows and len(found.rankings) == 1:  # similarities, as they are
             return [(int(row), float(score)) for row, score in zip(*found.rankings[0][1:], strict=True)]
-        return fuse(rankings)
+        rankings: list[tuple[float, Sequence[int], Sequence[float]]] = [(WEIGHTS["words"], words.rows, words.scores)]
+        rankings += [(self._weight(name), rows.tolist(), scores.tolist()) for name, rows, scores in found.rankings]
+        return blend(rankings, DEPTH)
+
+    def _weight(self, ranking: str) -> float:
+        if ranking == "captions":
+            kind = self.manifest.spaces["captions"]["encoder"].partition("-")[0]
+            return WEAKER.get(kind, WEIGHTS["captions"])
+        return WEIGHTS[ranking]
 
     def _article_page(
         self,
@@ -346,16 +356,21 @@ class OpenGeneration:
 
     # Facets ---------------------------------------------------------------------------------------------------
 
-    def facets(self, request: SearchRequest, withdrawn: Withdrawn, loose: bool) -> dict[str, list[tuple[str, int]]]:
-        """Values and counts of each facet asked for, over what has the words, or over all that the filters keep.
+    def facets(
+        self, request: SearchRequest, withdrawn: Withdrawn, loose: bool, mode: str
+    ) -> dict[str, list[tuple[str, int]]]:
+        """Values and counts of each facet asked for: over what has the words, or over all that the filters keep.
 
-        A field that is filtered itself shows what its other values would give: its own filter is left out.
+        The latter where a ranking by vectors, which has no end, is all there is. A field that is filtered itself shows
+        what its other values would give: its own filter is left out.
         """
         by_article = request.group == "article"
         index, boosts = (self.articles, ARTICLE_FIELDS) if by_article else (self.figures, FIGURE_FIELDS)
         bind = self._bound.articles if by_article else self._bound.figures
         text = self._text(index, request, boosts)
         chosen = text.loose if loose else text.strict
+        if mode == "vector" or (mode == "hybrid" and not index.count(bind(chosen, request.filters, withdrawn))):
+            chosen = None
         together: dict[Filters, list[str]] = {}
         for facet in request.facets:
             together.setdefault(_all_but(request.filters, facet), []).append(facet)

@@ -114,7 +114,7 @@ class Searcher:
             cursor = write_cursor(Place(opened.id, behind, page.loose), request)
         elif page.more:
             warnings = [*warnings, f"pages end after {MAX_PLACE:,} results: narrow the search, or stream all of them"]
-        facets = opened.facets(request, withdrawn, page.loose) if request.facets else {}
+        facets = opened.facets(request, withdrawn, page.loose, page.mode) if request.facets else {}
         return SearchResponse(
             page.hits, page.total, page.total_exact, facets, cursor, opened.id, page.mode, list(warnings)
         )
@@ -127,7 +127,7 @@ class Searcher:
     def facets(self, request: SearchRequest) -> dict[str, list[tuple[str, int]]]:
         """The facets of a search alone, e.g. of no search at all for a first page."""
         newest = self._look().newest
-        return newest.opened.facets(request, newest.withdrawn, False)
+        return newest.opened.facets(request, newest.withdrawn, False, "keyword")
 
     def refresh(self) -> bool:
         """Look at the store: open a new generation if there is one, and mask what is withdrawn now.

@@ -31,6 +31,7 @@ def test_materialized_and_checked(world: World) -> None:
     metadata = result.asset_materializations_for_node("search_index")[0].metadata
     assert metadata["added"].value == 1
     assert metadata["figures"].value == 11
+    assert metadata["images"].value == 12
     assert metadata["figures_with_captions_vectors"].value == 10
     assert metadata["built_anew"].value == "no"
     (check,) = result.get_asset_check_evaluations()

@@ -165,6 +165,12 @@ def test_facets(shared_searcher: Searcher) -> None:
         "journal": [("Journal 1", 2)],
         "media_type": [("image/png", 2)],
     }
+    # by vectors everything is found, so facets are of all that the filters keep
+    facets = shared_searcher.search(SearchRequest(text="brains", mode="vector", facets=("year",))).facets
+    assert facets == {"year": [("2021", 3), ("2018", 2), ("2019", 2), ("2020", 2)]}
+    # so is a hybrid search of which no figure has a word
+    facets = shared_searcher.search(SearchRequest(text="xheart", facets=("year",))).facets
+    assert facets == {"year": [("2021", 3), ("2018", 2), ("2019", 2), ("2020", 2)]}
     # a filtered field shows its other values; other facets are narrowed by it
     request = SearchRequest(filters={"licence_group": "noncommercial"}, facets=("licence_group", "year"))
     assert shared_searcher.facets(request) == {
