@@ -1,8 +1,8 @@
 """Linear classifiers with calibrated probabilities: for every label of an axis, how likely it is that an image has it.
 
-One logistic regression per label over image vectors and caption vectors, fitted on what votes say, with probabilities
-measured on articles that were held out. Applying one needs numpy alone. What does not belong here: where examples come
-from (`examples`), files (`label_model`), which source wins (`annotations`).
+One logistic regression per label over prepared vectors, fitted on what votes say, with probabilities measured on
+articles that were held out. Applying one needs numpy alone. What does not belong here: where examples come from
+(`examples`), how vectors are prepared and models kept (`label_model`), which source wins (`annotations`).
 
 Labels form trees, and a vote may stop half way down: what is only called a plot says nothing of bar plots against
 line plots. So an example counts for a label as present (it is said, or something below it), as absent (something
@@ -24,8 +24,6 @@ MIN_IMAGES, MIN_ARTICLES = 8, 4
 """A label with fewer examples, or from fewer articles, is left out; so is one that as few do not have."""
 PENALTY = 10.0
 """Inverse of the squared penalty (C), measured in docs/labels.md."""
-COMPONENTS = 512
-"""Axes of most variance on which the regressions are fitted; all there are, where there are fewer."""
 BINS = 10
 """Of the calibration curve, equally wide."""
 MIN_DECIDED = 5
@@ -72,7 +70,7 @@ class LabelScores:
 class AxisModel:
     """Classifier of one axis.
 
-    ``weights`` float32 [wide, labels] and ``bias`` [labels] give logits, ``temperature`` divides them. ``thresholds``
+    ``weights`` [wide, labels] and ``bias`` [labels] give logits, ``temperature`` divides them. ``thresholds``
     [labels]: probability from which a label is held to be there, above 1 where that could not be said surely enough.
     ``left_out``: labels that some example has but too few, with their number of images.
     """
@@ -173,7 +171,7 @@ def fit_axis(
     """A classifier of one axis, or why there can be none.
 
     Args:
-        points: prepared vectors, float [n, wide].
+        points: float [n, narrow], centred.
         answers: what is said of each example on this axis.
         weights: how much each example counts, > 0.
         articles: article of each example: all of an article are held out together.
@@ -193,7 +191,7 @@ def fit_axis(
     folds = min(FOLDS, len(set(groups)))
     if not labels or folds < 2:
         return f"{len(known)} examples of {len(set(groups))} articles: no label has {MIN_IMAGES} of {MIN_ARTICLES}"
-    x, y, w = np.asarray(points)[known], y[:, enough], np.asarray(weights, float)[known]
+    x, y, w = np.asarray(points, float)[known], y[:, enough], np.asarray(weights, float)[known]
     w = w / w.mean()
     strata = [min(taxonomy.most_specific(one)) if one else "" for one in said]
     held_out = np.full(y.shape, np.nan)
@@ -239,13 +237,8 @@ def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.nd
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    # The penalty makes every solution a mix of the rows: turned onto their axes of variance nothing of it is lost
-    # while these are all kept, and the cost no longer depends on the width of the vectors.
-    mean = np.average(x, axis=0, weights=w)
-    with threadpool_limits(1):  # the same order of additions on every machine of a kind
-        axes = _axes(x - mean)
-        turned = (x - mean) @ axes
-        coefficients, bias = np.zeros((axes.shape[1], y.shape[1])), np.zeros(y.shape[1])
+    coefficients, bias = np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])
+    with threadpool_limits(1):  # the same order of additions, however many cores there are
         for column in range(y.shape[1]):
             rows = y[:, column] >= 0
             answers = y[rows, column]
@@ -254,20 +247,9 @@ def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.nd
                 bias[column] = np.log(share / (1 - share))
                 continue
             model = LogisticRegression(C=PENALTY, max_iter=300, tol=1e-5)
-            model.fit(turned[rows], answers, sample_weight=w[rows])
+            model.fit(x[rows], answers, sample_weight=w[rows])
             coefficients[:, column], bias[column] = model.coef_[0], model.intercept_[0]
-        whole = axes @ coefficients
-        return whole, bias - mean @ whole
-
-
-def _axes(x: np.ndarray) -> np.ndarray:
-    """Orthonormal axes [wide, narrow] of most variance, at most `COMPONENTS` and as many as there are."""
-    x = np.asarray(x, np.float64)
-    gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
-    values, vectors = np.linalg.eigh(gram)
-    kept = np.flatnonzero(values > 1e-9 * max(values[-1], 1e-12))[::-1][:COMPONENTS]
-    vectors = vectors[:, kept]
-    return x.T @ vectors / np.sqrt(values[kept]) if len(x) < x.shape[1] else vectors
+    return coefficients, bias
 
 
 def _temperature(logits: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
@@ -286,7 +268,7 @@ def _temperature(logits: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
 
 
 def _threshold(p: np.ndarray, y: np.ndarray, w: np.ndarray, precision: float) -> float:
-    """The least probability, 0.5 or more, from which on held-out answers are right often enough; 2 when there is none."""
+    """The least probability, 0.5 or more, from which on held-out answers are right often enough; 2 if there is none."""
     rows = np.flatnonzero((y >= 0) & (p >= 0.5))
     order = rows[np.argsort(-p[rows], kind="stable")]
     right = np.cumsum(w[order] * y[order]) / np.maximum(np.cumsum(w[order]), 1e-12)

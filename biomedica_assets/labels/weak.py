@@ -66,7 +66,7 @@ class _Panels(_Strict):
 
 
 class Rules(_Strict):
-    """All rules; see the head of ``rules.yaml``. ``decides``: the probability from which a label is held to be there."""
+    """All rules; see the head of ``rules.yaml``. From the probability ``decides`` on a label is held to be there."""
 
     version: str
     decides: Probability
