@@ -590,6 +590,50 @@ VOTES = Table(
     ),
 )
 
+ANNOTATIONS = Table(
+    "annotations",
+    "Labels of images, as every source says them: votes on the image (review), the label model (classifier), votes on "
+    "the image's concept (concept), words around it (caption_rule, mesh_rule, figure_kind).",
+    ("image_id", "axis", "source", "label"),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        Column("axis", _TEXT, "axis of the taxonomy", required=True),
+        Column("label", _TEXT, "label of the axis; null where the classifier abstains: no label is sure enough"),
+        Column(
+            "probability", _FLOAT, "how likely the label is, by this source; of an abstention the likeliest label's"
+        ),
+        Column("decision", _BOOL, "whether that is enough for this source to say it", required=True),
+        Column("chosen", _BOOL, "whether it is what holds for the image: what view labels shows", required=True),
+        Column("source", _TEXT, "review, classifier, concept, caption_rule, mesh_rule or figure_kind", required=True),
+        Column("model", _TEXT, "label model, consensus of votes or version of the rules", required=True),
+        Column("taxonomy", _TEXT, "taxonomy that the label is of", required=True),
+    ),
+)
+
+IMAGE_LABELS = Table(
+    "image_labels",
+    "What holds of each image, in one row: the chosen annotations with all labels above them, and BIOMEDICA's names.",
+    ("image_id",),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        Column("labels", _TEXTS, "chosen labels of all axes and the labels above them", "annotations", required=True),
+        Column("panel_types", _TEXTS, "those of them that are of the axis panel_type", "annotations", required=True),
+        Column("primary_labels", _TEXTS, "BIOMEDICA's global concepts", "taxonomy.yaml", required=True),
+        Column("secondary_labels", _TEXTS, "BIOMEDICA's local concepts", "taxonomy.yaml", required=True),
+        Column("biomedica_panel_type", _TEXT, "BIOMEDICA's panel type", "taxonomy.yaml"),
+        Column("biomedica_panel_subtype", _TEXT, "BIOMEDICA's panel subtype", "taxonomy.yaml"),
+        Column("space", _TEXT, "concept space", "concepts"),
+        Column("concept", _INT, "concept of the image in it", "concepts"),
+        Column("taxonomy", _TEXT, "taxonomy that the labels are of", required=True),
+    ),
+)
+
 VERSION_LOG = Table(
     "version_log",
     "Catalogue: the outcome of every file-list row of every committed chunk that states something, and all removals.",
@@ -759,7 +803,7 @@ CHUNK_TABLES: dict[str, Table] = {
 """The tables that the chunk pass writes, in lineage order."""
 
 DERIVED_TABLES: dict[str, Table] = {
-    table.name: table for table in (METADATA, CAPTION_FEATURES, IMAGE_FEATURES, CONCEPTS)
+    table.name: table for table in (METADATA, CAPTION_FEATURES, IMAGE_FEATURES, CONCEPTS, ANNOTATIONS, IMAGE_LABELS)
 }
 """Tables made from committed chunks later on, partition by partition (see `store.derived`)."""
 
