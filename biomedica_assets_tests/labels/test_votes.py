@@ -254,7 +254,7 @@ def test_a_damaged_pack_is_an_error_not_a_loss(files):
     pack_votes(files, at_least=1)
     [(pack, size)] = files.list("votes_packed")
     files.write(pack, files.read(pack)[: size // 2])
-    with pytest.raises(StoreError, match="cannot be read as votes"):
+    with pytest.raises(StoreError, match="is damaged"):
         VoteLog(files).refresh()
 
 
