@@ -7,6 +7,7 @@ which source wins (`annotations`).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -22,6 +23,8 @@ SHIPPED = Path(__file__).with_name("rules.yaml")
 
 CAPTION, MESH, KIND = "caption_rule", "mesh_rule", "figure_kind"
 SOURCES = (CAPTION, MESH, KIND)
+NOTHING = "no_"
+"""How ids of labels begin that say that an axis has nothing to say of an image."""
 
 
 class RuleError(ValueError):
@@ -79,8 +82,9 @@ class Rules(_Strict):
 
     @property
     def id(self) -> str:
-        """What rows record."""
-        return f"rules-{self.version}"
+        """What rows record: the version, and the first digits of the rules' SHA-256."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return f"rules-{self.version}-{digest[:8]}"
 
     def labels(self) -> set[str]:
         """Every label that a rule names."""
@@ -187,7 +191,7 @@ class WeakLabeller:
     def _follows(self, label: str, named: Collection[str]) -> bool:
         """What follows from a rule counts where no rule speaks of that axis, but for pictures beside plots."""
         axis = self._axis.get(label)
-        return axis is not None and (axis not in named or not label.startswith("no_"))
+        return axis is not None and (axis not in named or not label.startswith(NOTHING))
 
     def _of_kind(self, kind: str | None) -> Iterator[tuple[str, float, str]]:
         for rule in self.rules.kinds:
