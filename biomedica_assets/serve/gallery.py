@@ -47,6 +47,7 @@ FACETS = {
 EXAMPLES = ("glomeruli", "histology stain", "survival curve", '"scale bar"', "retina OCT", "flow chart of patients")
 PAGE = 24
 _MANY = MANY | {"field", "facet"}
+_NO_FILTERS = ("q", "like", "mode", "group", "cursor", "limit")
 _HERE = Path(__file__).parent
 
 
@@ -61,6 +62,8 @@ class Question:
         known = SearchQuery.model_fields
         items = [(name, value.strip()) for name, value in request.query_params.multi_items() if name in known]
         self.items = [(name, value) for name, value in items if value]
+        if self.one("q"):  # typed on a page of figures like another one: a new question
+            self.items = [(name, value) for name, value in self.items if name != "like"]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -83,7 +86,7 @@ class Question:
     @property
     def filters(self) -> list[tuple[str, str]]:
         """Parameters that narrow the results."""
-        return [(name, value) for name, value in self.items if name not in ("q", "mode", "group", "cursor", "limit")]
+        return [(name, value) for name, value in self.items if name not in _NO_FILTERS]
 
     def address(self, *, without: tuple[str, str] | None = None, **changes: str | None) -> str:
         """The query of another address: this one with changes, from its first page."""

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_SEARCHES = 4
+"""Carried out at once, per process: each wants a core, and more of them keep the loop that refuses from its own."""
+
 NO_CATALOGUE = "this store has no catalogue yet: run `biomedica build`, or materialize the asset `catalogue`"
 NO_INDEX = "this store has no search index yet: run `biomedica build`, or materialize the asset `search_index`"
 NO_SEARCH = "search is not installed here: pip install 'biomedica_assets[search]'"
@@ -141,13 +144,15 @@ class State:
             return
         try:
             from biomedica_assets.search.searcher import Searcher
-        except ImportError:
+        except ImportError as error:
+            if (error.name or "").startswith(__package__.partition(".")[0]):
+                raise  # not an extra that is missing: logged, and counted
             self.search_problem = NO_SEARCH
             return
         try:
             self.searcher = Searcher(self.files, self._index_folder, self.settings)
-        except FileNotFoundError:
-            self.search_problem = NO_INDEX
+        except FileNotFoundError as error:  # none yet, or one of another version: it says which
+            self.search_problem = str(error)
 
     # What may be served -----------------------------------------------------------------------------------------
 

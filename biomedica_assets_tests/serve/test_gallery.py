@@ -96,6 +96,12 @@ def test_the_address_holds_the_question(client):
     assert "/?q=serial&published_from=2001&mode=keyword" in chips
 
 
+def test_words_typed_beside_a_likeness_are_a_new_question(client):
+    _, text = page(client, "/?q=fundus&like=PMC11.1/F1")
+    assert "Retinas of men" in text
+    assert "Figures like" not in text
+
+
 def test_pages_follow_each_other_without_scripts(client):
     seen, path = [], "/?q=serial&mode=keyword&limit=4"
     while path:
