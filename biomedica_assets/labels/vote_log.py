@@ -181,7 +181,7 @@ def read_pack(files: Files, path: str, where: Any = None) -> Iterator[Vote]:
 
 
 def _from_row(row: Row) -> Vote:
-    """Not validated again: a pack holds what was valid and is known by its hash. What repeats is kept in memory once."""
+    """Not validated again: a pack holds what was valid and is known by its hash. What repeats is kept once."""
     row["answers"] = _answers(tuple((answer["axis"], tuple(answer["labels"])) for answer in row["answers"]))
     row["shown"] = tuple(row["shown"])
     for name in ("annotator", "taxonomy"):
