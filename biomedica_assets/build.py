@@ -166,6 +166,8 @@ def _assign_concepts(instance: dg.DagsterInstance, workspace: Workspace) -> None
         ordered = instance.get_dynamic_partitions(PMC_CHUNK)
         for keys in contiguous_ranges(ordered, unfinished, workspace.settings.chunks_per_run):
             _run(instance, ["concepts"], keys)
+        if record:
+            _run(instance, ["contact_sheets"])
     except (BuildFailedError, ImportError) as error:  # the dataset is whole without them
         tqdm.write(f"concepts left out: {error}")
 

@@ -131,6 +131,12 @@ class Settings(BaseSettings):
     concept_clusters: int = Field(0, ge=0, description="concepts; 0: 4 times the root of the pictures, 2000 at most")
     concept_sample: int = Field(500_000, ge=4, description="pictures that the concept space is fitted on at most")
     concept_seed: int = Field(20, ge=0, description="seed of that sample and of the first centres")
+    concept_drift_far: Share = Field(
+        0.05, description="share of new pictures that may lie farther off than 99 % did before the check warns"
+    )
+    concept_drift_spread: float = Field(
+        0.25, ge=0, description="nats beyond chance by which new pictures may spread otherwise over the concepts"
+    )
     keep_runs_days: int = Field(60, ge=1, description="Dagster runs and events older than this are pruned")
     garbage_hours: float = Field(24, ge=0, description="an unreferenced file is deleted after this; > longest stream")
     scratch: str = Field("", description="local folder for files being written; empty: the system's")

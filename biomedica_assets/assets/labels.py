@@ -7,8 +7,9 @@ import dagster as dg
 from pydantic import Field
 
 from biomedica_assets import schemas
+from biomedica_assets.assets.dataset import REFRESH
 from biomedica_assets.assets.features import GROUP
-from biomedica_assets.assets.previews import column_schema, markdown_table
+from biomedica_assets.assets.previews import column_schema, markdown_image, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
 from biomedica_assets.settings import Settings
@@ -18,6 +19,8 @@ from biomedica_assets.store.manifests import StoreError
 
 CATALOGUE_POOL = "catalogue"
 """What asks for current rows brings the catalogue up to date first."""
+SHOWN, SHEET_BYTES = 5, 9_000
+"""Sheets in the event of a materialization, and how large each may be: there is one such event, not one per chunk."""
 
 
 class ConceptSpaceConfig(dg.Config):
@@ -110,7 +113,59 @@ def build_label_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 context.add_asset_metadata(shown, asset_key="concepts", partition_key=chunk)
         return dg.MaterializeResult()
 
-    return [concept_space, concepts]
+    return [concept_space, concepts, contact_sheets]
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"duckdb", "pillow"},
+    owners=["team:data-engineering"],
+    deps=["concepts"],
+    pool=CATALOGUE_POOL,
+    automation_condition=REFRESH,
+    metadata=column_schema(schemas.CONTACT_SHEETS),
+)
+def contact_sheets(biomedica: BiomedicaResource) -> dg.MaterializeResult:
+    """Which members of every concept people look at: the nearest to its centre, the farthest and random others.
+
+    Chosen over all current images, no picture twice in a concept. The labelling pages show them; some are shown here.
+    """
+    workspace = biomedica.open()
+    files, settings = workspace.files, workspace.settings
+    with _explained():
+        from biomedica_assets.labels.sheets import draw_sheets, members_of, publish_sheets, read_member_table
+        from biomedica_assets.labels.space import load_space
+
+        record, _ = load_space(files)
+        sheets = publish_sheets(files, record, scratch=settings.scratch or None)
+    members = read_member_table(files, sheets)
+    ordered = sorted(range(record.concepts), key=lambda concept: (-sheets.pictures[concept], concept))
+    # Large, middling and small ones; the sheets of all are what the labelling pages are for.
+    shown = sorted({ordered[len(ordered) * part // SHOWN] for part in range(SHOWN)}, key=ordered.index)
+    shown = [concept for concept in shown if sheets.pictures[concept]]
+    drawn = draw_sheets(
+        files,
+        [members_of(members, concept) for concept in shown],
+        side=64,
+        max_bytes=SHEET_BYTES,
+        max_pixels=settings.max_pixels,
+    )
+    pictures = [
+        f"concept {concept}, {sheets.pictures[concept]} pictures\n\n{markdown_image(jpeg, f'concept {concept}')}"
+        for concept, jpeg in zip(shown, drawn, strict=True)
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            "space": dg.MetadataValue.text(sheets.space),
+            "concepts": dg.MetadataValue.int(record.concepts),
+            "empty_concepts": dg.MetadataValue.int(sheets.pictures.count(0)),
+            "images": dg.MetadataValue.int(sum(sheets.images)),
+            "pictures": dg.MetadataValue.int(sum(sheets.pictures)),
+            "dagster/row_count": dg.MetadataValue.int(sheets.file.rows),
+            "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{sheets.file.path}"),
+            "sheets": dg.MetadataValue.md("\n\n".join(pictures)),
+        }
+    )
 
 
 @contextmanager

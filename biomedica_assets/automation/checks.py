@@ -6,6 +6,8 @@ from biomedica_assets.assets.previews import markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.dataset.conflicts import pmcid_conflicts
 from biomedica_assets.ingest.status import store_status
+from biomedica_assets.labels.drift import measure_drift
+from biomedica_assets.labels.space import read_space_record
 
 
 @dg.asset_check(asset="catalogue", description="Every chunk of every file list is committed, and few rows failed.")
@@ -43,4 +45,29 @@ def pmcids_agree(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
             "differing": dg.MetadataValue.int(found.differing),
             **({"examples": dg.MetadataValue.md(markdown_table(header, rows))} if rows else {}),
         },
+    )
+
+
+@dg.asset_check(asset="concepts", description="New pictures lie and spread as those did that the space was fitted on.")
+def concept_space_suits(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
+    """Warn when the concept space should be fitted anew: drift, another encoder, other settings, growth."""
+    workspace = biomedica.open()
+    record = read_space_record(workspace.files)
+    if record is None:
+        return dg.AssetCheckResult(passed=True, description="there is no concept space yet")
+    drift = measure_drift(workspace.files, workspace.settings, record, scratch=workspace.settings.scratch or None)
+    metadata: dict[str, dg.MetadataValue] = {
+        "space": dg.MetadataValue.text(record.id),
+        "new_pictures": dg.MetadataValue.int(drift.pictures),
+        "far": dg.MetadataValue.int(drift.far),
+        "far_share": dg.MetadataValue.float(round(drift.far_share, 4)),
+    }
+    if drift.spread is not None:
+        metadata["spread_nats"] = dg.MetadataValue.float(round(drift.spread.divergence, 4))
+        metadata["spread_nats_by_chance"] = dg.MetadataValue.float(round(drift.spread.expected, 4))
+    return dg.AssetCheckResult(
+        passed=not drift.reasons,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(drift.reasons) or "the concept space suits what arrived since it was fitted",
+        metadata=metadata,
     )

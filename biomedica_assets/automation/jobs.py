@@ -42,6 +42,12 @@ concepts_job = dg.define_asset_job(
     selection=["concepts"],
     description="Assign images of chunks to concepts that have none of the concept space in use.",
 )
+refit_concepts_job = dg.define_asset_job(
+    "refit_concept_space",
+    selection=["concept_space"],
+    config={"ops": {"concept_space": {"config": {"refit": True}}}},
+    description="Fit the concept space anew. Images then get other concepts, on which experts have not voted.",
+)
 catalogue_job = dg.define_asset_job(
     "refresh_catalogue", selection=["catalogue"], description="Build the catalogue of what is committed now."
 )
@@ -182,6 +188,7 @@ JOBS: list[Any] = [
     metadata_refresh_job,
     features_job,
     concepts_job,
+    refit_concepts_job,
     catalogue_job,
     reconcile,
     garbage_collection,

@@ -14,7 +14,7 @@ _LINE = 12
 
 
 def contact_sheet(
-    images: Sequence[bytes],
+    images: Sequence[bytes | Image.Image | None],
     captions: Sequence[str],
     *,
     side: int = 96,
@@ -25,7 +25,8 @@ def contact_sheet(
     """JPEG of thumbnails on a white grid, each with the beginning of its caption below it.
 
     Args:
-        images: whole image files; those that cannot be shown leave an empty, captioned cell.
+        images: whole image files, or thumbnails made by `thumbnail` before; what cannot be shown, and null, leaves an
+            empty, captioned cell.
         captions: one per image; characters outside Latin-1 become "?".
         side: edge of a thumbnail in pixels.
         columns: thumbnails per row.
@@ -45,8 +46,9 @@ def contact_sheet(
     font = ImageFont.load_default_imagefont()
     for position, (data, caption) in enumerate(zip(images, captions, strict=True)):
         left, top = position % columns * side, position // columns * (side + _LINE)
-        if (thumbnail := _thumbnail(data, side - 2, max_pixels)) is not None:
-            sheet.paste(thumbnail, (left + (side - thumbnail.width) // 2, top + (side - thumbnail.height) // 2))
+        small = thumbnail(data, side - 2, max_pixels) if isinstance(data, bytes) else data
+        if small is not None:
+            sheet.paste(small, (left + (side - small.width) // 2, top + (side - small.height) // 2))
         words = " ".join(caption.split()).encode("latin-1", "replace").decode("latin-1")
         while words and draw.textlength(words, font=font) > side - 4:
             words = words[:-1]
@@ -59,7 +61,8 @@ def contact_sheet(
     return out.getvalue()
 
 
-def _thumbnail(data: bytes, side: int, max_pixels: int) -> Image.Image | None:
+def thumbnail(data: bytes, side: int, max_pixels: int) -> Image.Image | None:
+    """The picture within ``side`` by ``side`` pixels on white, aspect kept; null when it cannot be decoded."""
     try:
         image, _ = open_image(data, max_pixels=max_pixels)
         image.draft("RGB", (2 * side, 2 * side))

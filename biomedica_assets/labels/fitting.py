@@ -117,7 +117,7 @@ def current_rows(
     """A FROM item over the rows of a derived table that belong to current articles of today's file lists."""
     generation = refresh_generation(files)
     connection.execute(
-        "CREATE OR REPLACE TEMP VIEW current AS SELECT chunk, article_id FROM "
+        "CREATE VIEW current AS SELECT chunk, article_id FROM "
         + parquet_relation(files, [generation.files["current"].path], schemas.CURRENT, [str(schemas.SCHEMA_VERSION)])
     )
     chosen = list(manifests)

@@ -88,6 +88,9 @@ def test_the_graph_is_what_the_design_says():
         "metadata_refresh": ["metadata"],
         "caption_features": ["captions"],
         "image_features": ["images"],
+        "concept_space": ["image_features"],
+        "concepts": ["concept_space", "image_features"],
+        "contact_sheets": ["concepts"],
         "catalogue": sorted(["file_list", *schemas.CHUNK_TABLES, *schemas.DERIVED_TABLES, "metadata_refresh"]),
         "search_index": ["caption_features", "catalogue", "image_features"],
         "duplicates": ["catalogue"],
@@ -103,6 +106,8 @@ def test_the_graph_is_what_the_design_says():
     assert {name: node.group_name for name, node in nodes.items() if not node.is_partitioned} == {
         "file_list": "release",
         "search_index": "search",
+        "concept_space": "annotations",
+        "contact_sheets": "annotations",
         **dict.fromkeys(["catalogue", "duplicates", "licence_audit", "statistics", "card", "snapshot"], "dataset"),
     }
     for name, node in nodes.items():
