@@ -49,7 +49,7 @@ def make_store(folder: str, captions: str) -> dict[str, Any]:
     files = Files(Path(folder, "store"))
     chunks = int(captions) // BLOCK
     spent = {"tables": 0.0, "vectors": 0.0}
-    _add_release(files, FIRST_DAY, [(pmcid, "add") for block in range(chunks) for pmcid in _pmcids(block)])
+    add_release(files, FIRST_DAY, [(pmcid, "add") for block in range(chunks) for pmcid in _pmcids(block)])
     for block in range(chunks):
         _timed(spent, files, FIRST_DAY, block, 0)
     build_generation(files)
@@ -67,9 +67,9 @@ def add_delta(folder: str, blocks: str, removed: str) -> dict[str, Any]:
     files, block = Files(Path(folder, "store")), int(blocks)
     day = FIRST_DAY + timedelta(days=1)
     dead = random.Random(5).sample(range(FIRST_PMCID, FIRST_PMCID + block * ARTICLES), int(removed))
-    _add_release(files, day, [*((pmcid, "add") for pmcid in _pmcids(block)), *((p, "remove") for p in sorted(dead))])
+    add_release(files, day, [*((pmcid, "add") for pmcid in _pmcids(block)), *((p, "remove") for p in sorted(dead))])
     _timed({"tables": 0.0, "vectors": 0.0}, files, day, block, block)
-    _commit(files, day, 1, {"versions": [_version(pmcid, "remove", "removed") for pmcid in sorted(dead)]})
+    commit(files, day, 1, {"versions": [version_row(pmcid, "remove", "removed") for pmcid in sorted(dead)]})
     build_generation(files)
     return {"removed": [f"PMC{pmcid}.1" for pmcid in dead], "caption": next(iter(caption_block(block)))}
 
@@ -81,7 +81,7 @@ def _timed(spent: dict[str, float], files: Any, day: date, block: int, first: in
     from biomedica_assets.models.features import build_caption_features
 
     started = time.process_time()
-    chunk = _commit(files, day, block - first, chunk_rows(block))
+    chunk = commit(files, day, block - first, chunk_rows(block))
     between = time.process_time()
     build_caption_features(files, chunk, load_encoder("wordllama"))
     spent["tables"] += between - started
@@ -92,7 +92,7 @@ def _pmcids(block: int) -> range:
     return range(FIRST_PMCID + block * ARTICLES, FIRST_PMCID + (block + 1) * ARTICLES)
 
 
-def _version(pmcid: int, action: str, outcome: str) -> dict[str, Any]:
+def version_row(pmcid: int, action: str, outcome: str) -> dict[str, Any]:
     article_id = f"PMC{pmcid}.1"
     facts = {"listed_id": article_id, "article_id": article_id, "pmcid": pmcid, "version": 1, "is_open_access": True}
     return facts | {"action": action, "outcome": outcome, "licence_code": "CC BY", "licence_group": "commercial"}
@@ -115,7 +115,7 @@ def _add_article(rows: Rows, pmcid: int, captions: list[str]) -> None:
     licence = {"licence_code": "CC BY", "licence_version": "4.0", "licence_group": "commercial"}
     journal = journal_of(pmcid)
     words = " ".join(captions).split()
-    rows["versions"].append(_version(pmcid, "add", "collected"))
+    rows["versions"].append(version_row(pmcid, "add", "collected"))
     rows["articles"].append(
         own
         | licence
@@ -157,7 +157,7 @@ def _add_article(rows: Rows, pmcid: int, captions: list[str]) -> None:
         )
 
 
-def _add_release(files: Any, day: date, actions: list[tuple[int, str]]) -> None:
+def add_release(files: Any, day: date, actions: list[tuple[int, str]], size: int = ARTICLES) -> None:
     """The file list of a release, as `pmc.file_list` writes it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -168,9 +168,9 @@ def _add_release(files: Any, day: date, actions: list[tuple[int, str]]) -> None:
 
     release = day.isoformat()
     counts = {name: sum(action == name for _, action in actions) for name in ("add", "change", "remove", "retry")}
-    summary = asdict(FileListSummary(release, "0" * 32, ARTICLES, len(actions), counts, len(actions), 0))
+    summary = asdict(FileListSummary(release, "0" * 32, size, len(actions), counts, len(actions), 0))
     rows = [
-        {"chunk": chunk_key(release, place // ARTICLES), "action": action, "listed_id": f"PMC{pmcid}.1"}
+        {"chunk": chunk_key(release, place // size), "action": action, "listed_id": f"PMC{pmcid}.1"}
         | {"pmcid": pmcid, "version": 1, "etag": None if action == "remove" else "0", "attempts": 0}
         for place, (pmcid, action) in enumerate(actions)
     ]
@@ -181,7 +181,7 @@ def _add_release(files: Any, day: date, actions: list[tuple[int, str]]) -> None:
     files.write(file_list_path(release), buffer.getvalue().to_pybytes())
 
 
-def _commit(files: Any, day: date, number: int, rows: Rows) -> str:
+def commit(files: Any, day: date, number: int, rows: Rows) -> str:
     """Commit one chunk with these rows; its key."""
     from biomedica_assets import schemas
     from biomedica_assets.pmc.file_list import chunk_key
