@@ -41,7 +41,7 @@ def write_cursor(place: Place, request: SearchRequest) -> str:
     """The cursor of a place in a search."""
     body = f"{place.generation}.{place.offset}.{int(place.loose)}"
     text = f"{body}.{_check(body, request)}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return _encoded(text)
 
 
 def read_cursor(cursor: str, request: SearchRequest) -> Place:
@@ -54,12 +54,18 @@ def read_cursor(cursor: str, request: SearchRequest) -> Place:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise CursorError("this is no cursor: search again without it") from error
+    if _encoded(text) != cursor:  # one place has one cursor, though base64 has several spellings
+        raise CursorError("this is no cursor: search again without it")
     match = re.fullmatch(r"(([0-9a-f]{16})\.(0|[1-9]\d{0,5})\.([01]))\.([0-9a-f]{16})", text)
     if not match or int(match[3]) > MAX_PLACE:
         raise CursorError("this is no cursor: search again without it")
     if match[5] != _check(match[1], request):
         raise CursorError("the cursor belongs to another search: send it with the words and filters it came from")
     return Place(match[2], int(match[3]), match[4] == "1")
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _check(body: str, request: SearchRequest) -> str:

@@ -35,7 +35,8 @@ from biomedica_assets.search.manifest import (
     read_newest,
 )
 from biomedica_assets.search.requests import IndexMissingError
-from biomedica_assets.search.rows import RowWriter, merge_rows
+from biomedica_assets.search.rows import ROWS_VERSION, RowWriter, merge_rows
+from biomedica_assets.search.terms import TermWriter, sort_terms
 from biomedica_assets.store.catalogue import Generation, connect, read_generation, removed_since
 from biomedica_assets.store.duck import duck_url
 from biomedica_assets.store.files import Files
@@ -50,7 +51,7 @@ _STATES = pa.schema(
 )
 _DOCUMENT_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images")
 _MUTABLE = {"meta.json", ".managed.json"}  # all other files of tantivy are written once under names of their own
-_WRITTEN_ONCE = ("figures/", "articles/", "rows/", "vectors/")
+_WRITTEN_ONCE = ("figures/", "articles/", "rows/", "terms/", "vectors/")
 _LOCKS = {".tantivy-writer.lock", ".tantivy-meta.lock"}
 
 
@@ -96,7 +97,7 @@ def build_index(
     catalogue = read_generation(files)
     if catalogue is None:
         raise FileNotFoundError(f"{files.url} has no catalogue yet: materialize the asset `catalogue`")
-    options = {"article_text": article_text, "keyword_version": KEYWORD_VERSION}
+    options = {"article_text": article_text, "keyword_version": KEYWORD_VERSION, "rows_version": ROWS_VERSION}
     before = read_newest(files)
     why = _reason(before, options, rebuild)
     with tempfile.TemporaryDirectory(prefix="search-index-", dir=scratch or None) as name:
@@ -219,7 +220,8 @@ class _Build:
         articles = KeywordWriter(self.folder / "articles", "articles")
         states = self.folder.parent / "fresh-states.parquet"
         changed: list[str] = []
-        rows = RowWriter(self.folder / "rows" / f"{self._next_row_file():06d}.parquet")
+        rows, unsorted = RowWriter(self._row_file()), self.folder.parent / "terms.parquet"
+        terms = TermWriter(unsorted)
         with pq.ParquetWriter(states, _STATES) as writer:
             for batch in _batches(self._documents(connection), 500):
                 for document, previous, state in batch:
@@ -230,6 +232,8 @@ class _Build:
                         figures.delete([document.article_id])
                         articles.delete([document.article_id])
                     articles.add_article(document)
+                    if document.figures:
+                        terms.add(document, self.rows, self.rows + len(document.figures) - 1)
                     for figure in document.figures:
                         figures.add_figure(self.rows, figure, document)
                         rows.add(self.rows, figure, document)
@@ -237,14 +241,18 @@ class _Build:
                         self.added += 1
                 writer.write_table(pa.Table.from_pylist([state for *_, state in batch], _STATES))
         rows.close()
+        terms.close()
         for writer_of in (figures, articles):
             writer_of.delete(gone)
             writer_of.commit()
         removed = pa.table({"article_id": pa.array([*gone, *changed], pa.string())})
         _load(connection, "removed", removed)
         self._bury(connection)
+        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
         if rows.count:
-            self._row_files.append(self.folder / "rows" / f"{self._next_row_file():06d}.parquet")
+            path = self._row_file()
+            self._row_files.append(path)
+            sort_terms(connection, [unsorted] if terms.count else [], _terms_of(path))
         return states
 
     def _documents(
@@ -268,8 +276,10 @@ class _Build:
             }
             yield document, previous, state
 
-    def _next_row_file(self) -> int:
-        return int(self._row_files[-1].stem) + 1 if self._row_files else 0
+    def _row_file(self) -> Path:
+        """Where the next file of rows goes."""
+        number = int(self._row_files[-1].stem) + 1 if self._row_files else 0
+        return self.folder / "rows" / f"{number:06d}.parquet"
 
     def _bury(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Rows of what was removed become dead; only files of before can hold any."""
@@ -286,19 +296,21 @@ class _Build:
         self._dead = np.union1d(self._dead, fresh).astype(np.uint32)
 
     def _finish_rows(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Few files of rows: a file joins the one before while it is at least a quarter of its size."""
+        """Few files of rows and terms: one joins the one before while it is at least a quarter of its size."""
         files = self._row_files
+        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
         while len(files) > 1 and 4 * files[-1].stat().st_size >= files[-2].stat().st_size:
-            joined = files[-2].with_name(f"{int(files[-1].stem) + 1:06d}.parquet")
+            joined = self._row_file()
             merge_rows(files[-2:], joined, self._dead)
+            sort_terms(connection, [_terms_of(path) for path in files[-2:]], _terms_of(joined))
             for path in files[-2:]:
                 path.unlink()
+                _terms_of(path).unlink()
             files[-2:] = [joined]
         if self._dead.size:
             (self.folder / DEAD).unlink(missing_ok=True)  # a hard link: never written in place
             np.save(self.folder / DEAD, self._dead)
         listed = ", ".join(f"'{path}'" for path in files)
-        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
         living = 'media_type IS NOT NULL AND "row" NOT IN (FROM dead)'
         self.images = _count(connection, f"read_parquet([{listed}]) WHERE {living}") if files else 0
 
@@ -380,6 +392,11 @@ class _Build:
 
 def _by_partition(paths: list[str]) -> dict[str, str]:
     return {PurePosixPath(path).name.rpartition("-")[0]: path for path in paths}
+
+
+def _terms_of(rows: Path) -> Path:
+    """The file of terms that belongs to a file of rows."""
+    return rows.parent.parent / "terms" / rows.name
 
 
 def _digest(texts: list[str]) -> str:

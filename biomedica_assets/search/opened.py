@@ -84,8 +84,10 @@ class OpenGeneration:
         self.figures = KeywordIndex(folder / "figures")
         self.articles = KeywordIndex(folder / "articles")
         dead = np.load(folder / DEAD) if DEAD in manifest.files else np.empty(0, np.uint32)
-        paths = sorted(folder / name for name in manifest.files if name.startswith("rows/"))
-        self.rows = RowTable(paths, manifest.rows, dead, served)
+        paths, terms = (
+            sorted(folder / name for name in manifest.files if name.startswith(kind)) for kind in ("rows/", "terms/")
+        )
+        self.rows = RowTable(paths, terms, manifest.rows, dead, served)
         self._bound = Restrictions(self.figures, self.articles, self.rows, self._served)
         self.rows.mask(Filters())  # nearly every query by vectors needs it: made before the first one waits for it
         self.spaces: VectorSpaces | None = None
@@ -120,7 +122,9 @@ class OpenGeneration:
 
         Raises:
             QueryError: it asks for what is not there.
+            FilterError: a filter needs a table that does not exist yet.
         """
+        request.filters.conditions()  # raises where a table is missing
         text = self._text(self.figures, request, FIGURE_FIELDS)
         found, mode = self._by_vectors(request, withdrawn, text)
         if request.group == "article":

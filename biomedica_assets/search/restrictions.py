@@ -29,8 +29,9 @@ class Withdrawn:
 
 
 def about_images(filters: Filters) -> bool:
-    """Whether a filter speaks of images, so that an article without any cannot pass."""
-    return any(name.removesuffix("_min").removesuffix("_max") in IMAGE_FIELDS for name in filters.active())
+    """Whether a filter speaks of images or figures, so that an article without any cannot pass."""
+    names = {name.removesuffix("_min").removesuffix("_max") for name in filters.active()}
+    return not names.isdisjoint({*IMAGE_FIELDS, "kind"})
 
 
 class Restrictions:

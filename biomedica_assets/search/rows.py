@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.search.documents import ArticleDocument, FigureDocument
 from biomedica_assets.search.keyword import IMAGE_FIELDS
+from biomedica_assets.search.terms import LISTS, rows_with
 
-_TEXTS = pa.list_(pa.string())
+ROWS_VERSION = 2
+"""Raised when the files of rows or terms change: the index is then built anew."""
 ROWS = pa.schema(
     [
         ("row", pa.uint32()),
@@ -34,17 +36,14 @@ ROWS = pa.schema(
         *((name, pa.int64()) for name in ("width", "height", "bytes")),
         *((name, pa.string()) for name in ("journal", "journal_abbreviation", "publisher", "article_type")),
         *((name, pa.string()) for name in ("language", "publication_date")),
-        *((name, _TEXTS) for name in ("publication_types", "mesh", "mesh_uis", "keywords", "subjects")),
     ]
 )
-"""One line per image of a figure, one without image values for a figure that has none; named as filters name them."""
+"""One line per image of a figure, one without image values for a figure that has none; named as filters name them.
+
+Lists have a file of their own: `terms`."""
 
 _BATCH = 20_000
 _MASK_BYTES = 256 << 20
-_IMAGE_COLUMNS = {
-    "licence": "licence_code",
-    **{n: n for n in ("licence_group", "media_type", "width", "height", "bytes")},
-}
 
 
 class RowWriter:
@@ -102,14 +101,17 @@ class RowTable:
     """The rows of one generation, for one server's licence groups. Safe for many threads.
 
     Args:
-        paths: the Parquet files.
+        paths: the Parquet files of rows.
+        terms: those of terms.
         rows: one more than the largest row.
         dead: rows that are deleted.
         served: licence groups of which anything may be found.
     """
 
-    def __init__(self, paths: Sequence[Path], rows: int, dead: np.ndarray, served: Sequence[str]) -> None:
-        self.rows, self._served = rows, tuple(served)
+    def __init__(
+        self, paths: Sequence[Path], terms: Sequence[Path], rows: int, dead: np.ndarray, served: Sequence[str]
+    ) -> None:
+        self.rows, self._served, self._terms = rows, tuple(served), tuple(terms)
         self._connection = duckdb.connect(config={"threads": 2, "memory_limit": "512MB"})
         listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         if paths:
@@ -144,27 +146,46 @@ class RowTable:
         return self._cached(("mask", filters), lambda: self._mask(filters))
 
     def _mask(self, filters: Filters) -> np.ndarray:
-        condition, values = filters.sql()
+        conditions, values = [in_groups(self._served)], []
+        mask = self.alive.copy()
+        for name, sql, bound in filters.conditions():
+            if name in LISTS:
+                mask &= self._with_terms(name, filters.active()[name])
+            else:
+                conditions.append(f"({sql})")
+                values += bound
+        passed = np.zeros(self.rows, bool)
+        for batch in self._read(f'SELECT "row" FROM rows WHERE {" AND ".join(conditions)}', values):
+            passed[batch.column("row").to_numpy()] = True
+        return mask & passed
+
+    def _with_terms(self, field: str, terms: Sequence[str]) -> np.ndarray:
         mask = np.zeros(self.rows, bool)
-        for batch in self._read(f'SELECT "row" FROM rows WHERE {in_groups(self._served)} AND ({condition})', values):
-            mask[batch.column("row").to_numpy()] = True
-        return mask & self.alive
+        if self._terms:
+            mask[rows_with(self._connection.cursor(), self._terms, field, terms)] = True
+        return mask
 
     def apart(self, filters: Filters, *, by: str = "row") -> np.ndarray:
         """Rows (or PMCIDs) of which each condition holds for some image, but not all of them for one image.
 
-        Filters by single fields find them wrongly.
+        Filters by single fields find them wrongly. Only conditions matter in which images (figures) differ.
         """
-        return self._cached((by, filters), lambda: self._apart(filters, by))
+        differing = IMAGE_FIELDS if by == "row" else (*IMAGE_FIELDS, "kind")
+        others = {
+            name: Filters.model_fields[name].default
+            for name in filters.active()
+            if name.removesuffix("_min").removesuffix("_max") not in differing
+        }
+        relevant = filters.model_copy(update=others)
+        return self._cached((by, relevant), lambda: self._apart(relevant, by))
 
     def _apart(self, filters: Filters, by: str) -> np.ndarray:
         groups = {"licence_group": [in_groups(self._served)]}
         values: dict[str, list[Any]] = {"licence_group": []}
         for name, sql, bound in filters.conditions():
             field = name.removesuffix("_min").removesuffix("_max")
-            if field in IMAGE_FIELDS or by == "pmcid":
-                groups.setdefault(field, []).append(sql)
-                values.setdefault(field, []).extend(bound)
+            groups.setdefault(field, []).append(sql)
+            values.setdefault(field, []).extend(bound)
         if len(groups) < 2:
             return np.empty(0, np.int64)
         each = [" AND ".join(f"({sql})" for sql in parts) for parts in groups.values()]

@@ -62,6 +62,8 @@ def paper(
         figures += f'<fig id="f{n}"><label>Figure {n}</label><caption><p>{caption}</p></caption>{graphics}</fig>'
         text += f'<p>Nothing here. As <xref ref-type="fig" rid="f{n}">Figure {n}</xref> tells. Nothing there.</p>'
     title = changes.pop("title", f"Paper {pmcid}")
+    words = "".join(f"<kwd>{word}</kwd>" for word in changes.pop("keywords", ()))
+    keywords = f"<kwd-group>{words}</kwd-group>" if words else ""
     xml = f"""<article xmlns:xlink="http://www.w3.org/1999/xlink" xml:lang="en" article-type="research-article"><front>
 <journal-meta><journal-id journal-id-type="iso-abbrev">J {pmcid % 2}</journal-id>
 <journal-title>Journal {pmcid % 2}</journal-title></journal-meta><article-meta>
@@ -69,7 +71,7 @@ def paper(
 <article-id pub-id-type="pmcid-ver">PMC{pmcid}.{version}</article-id>
 <title-group><article-title>{title}</article-title></title-group>
 <pub-date pub-type="epub"><year>{year}</year></pub-date>
-<abstract><p>{changes.pop("abstract", "An abstract.")}</p></abstract></article-meta></front>
+{keywords}<abstract><p>{changes.pop("abstract", "An abstract.")}</p></abstract></article-meta></front>
 <body><sec><title>Results</title>{text}{figures}</sec></body></article>"""
     return Art(pmcid, version, files=tuple(files), year=year, licence=licence, xml=xml.encode(), **changes)
 
@@ -77,8 +79,8 @@ def paper(
 def papers() -> list[Art]:
     """What the store is built from; pictures are as wide as the PMCID says."""
     return [
-        paper(11, ["Section of the liver", "Section of the kidney, stained"], year=2018),
-        paper(12, ["Scan of the brain", "Liver enzymes"], year=2019, licence="CC BY-NC"),
+        paper(11, ["Section of the liver", "Section of the kidney, stained"], year=2018, keywords=["Ward", "Imaging"]),
+        paper(12, ["Scan of the brain", "Liver enzymes"], year=2019, licence="CC BY-NC", keywords=["imaging"]),
         paper(13, ["2x Kidney and brain", "Lung"], year=2020),
         paper(14, ["Liver that must not be shown"], year=2020, licence="custom"),
         paper(15, ["Heart", "Skin lesion of the leg", "Skin lesion of the arm"], year=2021, title="Liver transplants"),

@@ -38,6 +38,9 @@ ALL = {"11/f1", "11/f2", "12/f1", "12/f2", "13/f1", "13/f2", "15/f1", "15/f2", "
         ({"language": "EN", "kind": "fig", "article_type": "research-article"}, ALL),
         ({"language": "fr"}, set()),
         ({"mesh": "Humans"}, set()),
+        ({"keyword": "IMAGING"}, {"11/f1", "11/f2", "12/f1", "12/f2"}),
+        ({"keyword": ["ward", "x"], "width_min": 11}, {"11/f1", "11/f2"}),
+        ({"keyword": "imaging", "licence_group": "noncommercial"}, {"12/f1", "12/f2"}),
     ],
 )
 @pytest.mark.parametrize("mode", ["browse", "keyword", "vector"])

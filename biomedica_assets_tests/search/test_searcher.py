@@ -269,6 +269,7 @@ def test_cursors_come_back_or_are_refused(offset: int, loose: bool, flip: int, g
             "bytes_min": st.integers(0, 3000),
             "language": st.just("en"),
             "mesh": st.just("D000001"),
+            "keyword": st.sampled_from(["imaging", "Ward", "none"]),
         },
     )
 )
