@@ -83,10 +83,10 @@ class Plan:
         self.samples, self.start, self.end = samples, start, len(places)
         rest = places[start:]
         hidden = np.isin(samples.row[rest], withdrawn) if len(withdrawn) else np.zeros(0, bool)
-        gone = np.flatnonzero(hidden)
-        self.kept: Positions = rest[~hidden] if len(gone) else rest
+        self._gone = np.flatnonzero(hidden)
+        self.kept: Positions = rest[~hidden] if len(self._gone) else rest
         # The number of samples sent before each one that is left out.
-        self._before_gone = gone - np.arange(len(gone))
+        self._before_gone = self._gone - np.arange(len(self._gone))
         self._marks = self._offsets()
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Memory of its own arrays."""
-        return self.kept.nbytes + self._marks.nbytes + self._before_gone.nbytes
+        return self.kept.nbytes + self._marks.nbytes + 2 * self._gone.nbytes
 
     def checksum(self) -> str:
         """SHA-256 over the first 8 bytes of each image's SHA-256, in the order sent."""
@@ -150,16 +150,31 @@ class Plan:
         found = zip(shard[heads].tolist(), offset[heads].tolist(), (ends[tails] - offset[heads]).tolist(), strict=True)
         return [Run(names[code], start, size) for code, start, size in found]
 
-    def batches(self, first: int, most_bytes: int, most_samples: int) -> list[int]:
-        """Numbers that cut the samples from ``first`` on, up to 4,096 of them, into batches of at most so much."""
-        lengths = self.samples.length[self.kept[first : first + _STEP]]
-        cuts, size, begun = [first], 0, first
-        for number, length in enumerate(lengths.tolist(), first):
-            if number > begun and (size + length > most_bytes or number - begun >= most_samples):
-                cuts.append(number)
-                size, begun = 0, number
-            size += length
-        return [*cuts, first + len(lengths)] if len(lengths) else cuts
+    def batches(self, first: int, most_bytes: int, window: int) -> list[int]:
+        """Numbers that cut some thousand samples from ``first`` on into batches.
+
+        A batch has at most so many bytes, unless a single sample has more, and ends where a window of so many
+        positions does: the samples of a window lie in whole blocks of neighbours.
+        """
+        last = min(first + _STEP, len(self))
+        ends = np.cumsum(self.samples.length[self.kept[first:last]], dtype=np.int64)
+        begin, end = self.position(first), self.position(last)
+        inner = [self._number(place) for place in range((begin // window + 1) * window, end, window)]
+        boundaries = [number for number in inner if first < number < last]
+        if last == len(self) or not boundaries:
+            boundaries.append(last)
+        cuts = [first]
+        for boundary in boundaries:
+            while cuts[-1] < boundary:
+                before = int(ends[cuts[-1] - first - 1]) if cuts[-1] > first else 0
+                fitting = first + int(np.searchsorted(ends, before + most_bytes, side="right"))
+                cuts.append(max(cuts[-1] + 1, min(boundary, fitting)))
+        return cuts
+
+    def _number(self, position: int) -> int:
+        """How many samples are sent before a position."""
+        place = position - self.start
+        return place - int(np.searchsorted(self._gone, place))
 
     def _offsets(self) -> npt.NDArray[np.int64]:
         sums = [

@@ -17,6 +17,7 @@ import numpy as np
 from biomedica_assets.dataset.reading import Span, plan_reads
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import SpanError, read_span
+from biomedica_assets.streaming.order import WINDOW
 from biomedica_assets.streaming.plan import Run
 
 Block = bytes | memoryview
@@ -28,15 +29,15 @@ _REQUEST_BYTES = 4 << 20
 
 
 class Source(Protocol):
-    """Reads batches of runs. A batch holds at most so many bytes and samples, unless one sample is larger."""
+    """Reads batches of runs. A batch has so many bytes at most, unless one sample has more, and ends with a window."""
 
     batch_bytes: int
-    batch_samples: int
+    window: int
 
     def read(self, batches: Iterable[list[Run]]) -> Iterator[Block]: ...
 
 
-def open_source(files: Files, *, requests: int = 8, batch_bytes: int = 32 << 20) -> Source:
+def open_source(files: Files, *, requests: int = 8, batch_bytes: int = 64 << 20) -> Source:
     """The source that suits a store.
 
     Args:
@@ -51,7 +52,7 @@ def open_source(files: Files, *, requests: int = 8, batch_bytes: int = 32 << 20)
 class LocalSource:
     """Files of this machine: one system call a run, straight into the block that is handed out."""
 
-    batch_bytes, batch_samples = 16 << 20, 256
+    batch_bytes, window = 16 << 20, WINDOW // 2
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -128,7 +129,7 @@ def _cut(run: Run, most: int) -> list[Run]:
 class RemoteSource:
     """An object store: a batch's runs are read in the archive's order, neighbours in one request, several at a time."""
 
-    batch_samples = 4096
+    window = WINDOW
 
     def __init__(self, files: Files, requests: int, batch_bytes: int) -> None:
         self._files, self._requests, self.batch_bytes = files, requests, batch_bytes

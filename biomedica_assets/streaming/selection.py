@@ -152,6 +152,7 @@ def read_samples(files: Files, selection: Selection) -> Samples:
     """
     generation = find_state(files, selection.state, selection.snapshot)
     try:
+        selection.filters.check({"annotations"} if generation.paths.get("image_labels") else ())
         predicate, values = selection.filters.sql()
     except FilterError as error:
         raise StreamError(str(error)) from error

@@ -67,18 +67,18 @@ class Tar:
         """
         last = self.size if last is None else min(last, self.size)
         if first < (stop := min(last, self.plan.bytes)):
-            yield from source.read(_batches(self.plan, first, stop, source.batch_bytes, source.batch_samples))
+            yield from source.read(_batches(self.plan, first, stop, source.batch_bytes, source.window))
         begin = max(0, first - self.plan.bytes)
         if last > self.plan.bytes + begin:
             yield self.closing[begin : last - self.plan.bytes]
 
 
-def _batches(plan: Plan, first: int, stop: int, most_bytes: int, most_samples: int) -> Iterator[list[Run]]:
+def _batches(plan: Plan, first: int, stop: int, most_bytes: int, window: int) -> Iterator[list[Run]]:
     """Runs of the samples' bytes from ``first`` to ``stop``, batch by batch."""
     number, begin = plan.find(first)
     skip = first - begin
     while begin < stop:
-        cuts = plan.batches(number, most_bytes, most_samples)
+        cuts = plan.batches(number, most_bytes, window)
         for low, high in pairwise(cuts):
             runs = plan.runs(low, high)
             begin += sum(run.length for run in runs)

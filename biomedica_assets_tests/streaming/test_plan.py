@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -61,6 +63,23 @@ def test_against_a_naive_reckoning(data: st.DataObject) -> None:
         assert plan.find(offset) == plan.find(offset + length - 1) == (number, offset)
         offset += length
     assert plan.find(offset) == (len(plan), offset)
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.sets(st.integers(0, 99)), st.integers(0, 30))
+def test_batches_end_with_windows(most: int, window: int, gone: set[int], start: int) -> None:
+    found = samples([1 + n % 7 for n in range(100)], [0] * 100)
+    plan = Plan(found, part_order(found, Part()), np.array(sorted(gone), np.int32), start)
+    cuts = [0]
+    while cuts[-1] < len(plan):
+        cuts += plan.batches(cuts[-1], most, window)[1:]
+    assert cuts == sorted(set(cuts)) and cuts[-1] == len(plan)
+    lengths = found.length[plan.kept]
+    windows = [plan.position(number) // window for number in range(len(plan))]
+    for first, last in pairwise(cuts):
+        assert last == first + 1 or lengths[first:last].sum() <= most
+        assert windows[first] == windows[last - 1]
+        full = last == len(plan) or windows[last] != windows[first]
+        assert full or lengths[first : last + 1].sum() > most, "a batch is cut short only where it must be"
 
 
 def test_neighbours_are_one_run() -> None:
