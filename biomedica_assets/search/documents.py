@@ -30,7 +30,7 @@ MAX_BODY = 2_000_000
 """Longest sentence kept around a citation, most citing sentences kept per figure, most of an article's text indexed."""
 
 _BATCH = 200  # articles and figures fetched from DuckDB at a time
-_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images")
+TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images")
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def iter_documents(
         generation: of the catalogue, whose files are read.
         body: whether the articles' text is wanted.
     """
-    paths = {name: _by_partition(generation.paths.get(name, [])) for name in (*_TABLES, "metadata")}
+    paths = {name: _by_partition(generation.paths.get(name, [])) for name in (*TABLES, "metadata")}
     chunks = connection.execute("SELECT DISTINCT chunk FROM wanted ORDER BY 1").fetchall()
     for (chunk,) in chunks:
-        for name in _TABLES:
+        for name in TABLES:
             table = schemas.CHUNK_TABLES[name]
             held = [paths[name][chunk]] if chunk in paths[name] else []
             relation = parquet_relation(files, held, table, generation.schemas)

@@ -8,7 +8,6 @@ it did. What does not belong here: what is said of an article (`documents`), vec
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import time
@@ -22,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biomedica_assets import schemas
+from biomedica_assets.dataset.queries import count_rows, load
+from biomedica_assets.search.delta import STATES_SCHEMA, plan_delta
 from biomedica_assets.search.documents import ArticleDocument, fingerprint, iter_documents
 from biomedica_assets.search.keyword import KEYWORD_VERSION, KeywordWriter
 from biomedica_assets.search.local import local_copy
@@ -37,8 +37,7 @@ from biomedica_assets.search.manifest import (
 from biomedica_assets.search.requests import IndexMissingError
 from biomedica_assets.search.rows import ROWS_VERSION, RowWriter, merge_rows
 from biomedica_assets.search.terms import TermWriter, sort_terms
-from biomedica_assets.store.catalogue import Generation, connect, read_generation, removed_since
-from biomedica_assets.store.duck import duck_url
+from biomedica_assets.store.catalogue import Generation, connect, read_generation
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile
 
@@ -46,10 +45,6 @@ DEAD_SHARE = 0.3
 """An index of which more than this share of rows is dead is built anew."""
 STATES = BUILD_ONLY + "states.parquet"
 DEAD = "dead.npy"
-_STATES = pa.schema(
-    [(name, pa.string()) for name in ("article_id", "chunk", "inputs", "content")] + [("figures", pa.int64())]
-)
-_DOCUMENT_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images")
 _MUTABLE = {"meta.json", ".managed.json"}  # all other files of tantivy are written once under names of their own
 _WRITTEN_ONCE = ("figures/", "articles/", "rows/", "terms/", "vectors/")
 _LOCKS = {".tantivy-writer.lock", ".tantivy-meta.lock"}
@@ -164,53 +159,12 @@ class _Build:
 
     def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Delete and add what changed; afterwards the folder holds the next generation."""
-        self._plan(connection)
-        self.looked_at = _count(connection, "wanted")
+        plan_delta(connection, self.files, self.catalogue, self.folder / STATES)
+        self.looked_at = count_rows(connection, "wanted")
         gone = [row[0] for row in connection.execute("SELECT article_id FROM gone ORDER BY 1").fetchall()]
         fresh_states = self._index(connection, gone)
         self._finish_rows(connection)
         self._write_states(connection, fresh_states)
-
-    def _plan(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Tables: ``now`` (what should be indexed), ``before``, ``wanted`` (to be looked at), ``gone``."""
-        generation, files = self.catalogue, self.files
-        paths = {name: _by_partition(generation.paths.get(name, [])) for name in (*_DOCUMENT_TABLES, "metadata")}
-        chunks = [
-            {"chunk": chunk, "digest": _digest([paths[name].get(chunk, "") for name in _DOCUMENT_TABLES])}
-            for chunk in generation.chunks
-        ]
-        _load(
-            connection, "chunks", pa.Table.from_pylist(chunks, pa.schema([("chunk", "string"), ("digest", "string")]))
-        )
-        metadata = [{"partition": name, "path": path} for name, path in paths["metadata"].items()]
-        names = pa.schema([("partition", "string"), ("path", "string")])
-        _load(connection, "pubmed_files", pa.Table.from_pylist(metadata, names))
-        withheld = pa.table({"id": pa.array(sorted(removed_since(files, generation)), pa.string())})
-        _load(connection, "withheld", withheld)
-        current = f"read_parquet('{duck_url(files, generation.files['current'].path)}')"
-        if "pubmed_log" in generation.files:
-            log = f"(FROM read_parquet('{duck_url(files, generation.files['pubmed_log'].path)}') WHERE is_newest)"
-        else:
-            log = "(SELECT NULL::BIGINT AS pmid, NULL::VARCHAR AS partition WHERE false)"
-        connection.execute(f"""
-            CREATE TABLE now AS
-            SELECT c.chunk, c.article_id, c.pmid, l.partition,
-                   left(md5(concat_ws('|', k.digest, p.path)), 16) AS inputs
-            FROM {current} c JOIN chunks k USING (chunk)
-            LEFT JOIN {log} l ON l.pmid = c.pmid
-            LEFT JOIN pubmed_files p ON p.partition = l.partition
-            WHERE concat('PMC', c.pmcid, '.', c.version) NOT IN (FROM withheld)
-        """)
-        states = self.folder / STATES
-        if states.exists():
-            connection.execute(f"CREATE TABLE before AS FROM read_parquet('{states}')")
-        else:
-            _load(connection, "before", _STATES.empty_table())
-        connection.execute("""
-            CREATE TABLE wanted AS SELECT n.*, b.content FROM now n LEFT JOIN before b USING (article_id)
-            WHERE b.article_id IS NULL OR b.chunk <> n.chunk OR b.inputs <> n.inputs
-        """)
-        connection.execute("CREATE TABLE gone AS SELECT article_id FROM before ANTI JOIN now USING (article_id)")
 
     def _index(self, connection: duckdb.DuckDBPyConnection, gone: list[str]) -> Path | None:
         """Write the keyword indexes and the new rows; the path of the new states, null when none was looked at."""
@@ -222,7 +176,7 @@ class _Build:
         changed: list[str] = []
         rows, unsorted = RowWriter(self._row_file()), self.folder.parent / "terms.parquet"
         terms = TermWriter(unsorted)
-        with pq.ParquetWriter(states, _STATES) as writer:
+        with pq.ParquetWriter(states, STATES_SCHEMA) as writer:
             for batch in _batches(self._documents(connection), 500):
                 for document, previous, state in batch:
                     if previous == state["content"]:
@@ -239,16 +193,16 @@ class _Build:
                         rows.add(self.rows, figure, document)
                         self.rows += 1
                         self.added += 1
-                writer.write_table(pa.Table.from_pylist([state for *_, state in batch], _STATES))
+                writer.write_table(pa.Table.from_pylist([state for *_, state in batch], STATES_SCHEMA))
         rows.close()
         terms.close()
         for writer_of in (figures, articles):
             writer_of.delete(gone)
             writer_of.commit()
         removed = pa.table({"article_id": pa.array([*gone, *changed], pa.string())})
-        _load(connection, "removed", removed)
+        load(connection, "removed", removed)
         self._bury(connection)
-        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
+        load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
         if rows.count:
             path = self._row_file()
             self._row_files.append(path)
@@ -298,7 +252,7 @@ class _Build:
     def _finish_rows(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Few files of rows and terms: one joins the one before while it is at least a quarter of its size."""
         files = self._row_files
-        _load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
+        load(connection, "dead", pa.table({"row": pa.array(self._dead, pa.uint32())}))
         while len(files) > 1 and 4 * files[-1].stat().st_size >= files[-2].stat().st_size:
             joined = self._row_file()
             merge_rows(files[-2:], joined, self._dead)
@@ -312,11 +266,11 @@ class _Build:
             np.save(self.folder / DEAD, self._dead)
         listed = ", ".join(f"'{path}'" for path in files)
         living = 'media_type IS NOT NULL AND "row" NOT IN (FROM dead)'
-        self.images = _count(connection, f"read_parquet([{listed}]) WHERE {living}") if files else 0
+        self.images = count_rows(connection, f"read_parquet([{listed}]) WHERE {living}") if files else 0
 
     def _write_states(self, connection: duckdb.DuckDBPyConnection, fresh: Path | None) -> None:
         if fresh is None:
-            self.articles = _count(connection, "before")
+            self.articles = count_rows(connection, "before")
             return
         path = self.folder.parent / "states.parquet"
         connection.execute(f"""
@@ -328,7 +282,7 @@ class _Build:
         target = self.folder / STATES
         target.parent.mkdir(exist_ok=True)
         path.replace(target)
-        self.articles = _count(connection, f"read_parquet('{target}')")
+        self.articles = count_rows(connection, f"read_parquet('{target}')")
 
     def follow_features(self, connection: duckdb.DuckDBPyConnection, log: Callable[[str], None]) -> None:
         """Bring the vector spaces up to the rows and the features that are there; without faiss there are none."""
@@ -390,27 +344,9 @@ class _Build:
         return manifest, written
 
 
-def _by_partition(paths: list[str]) -> dict[str, str]:
-    return {PurePosixPath(path).name.rpartition("-")[0]: path for path in paths}
-
-
 def _terms_of(rows: Path) -> Path:
     """The file of terms that belongs to a file of rows."""
     return rows.parent.parent / "terms" / rows.name
-
-
-def _digest(texts: list[str]) -> str:
-    return hashlib.sha256("\n".join([str(schemas.SCHEMA_VERSION), *texts]).encode()).hexdigest()[:16]
-
-
-def _load(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    connection.register("arriving", table)
-    connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM arriving")
-    connection.unregister("arriving")
-
-
-def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
-    return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
 
 
 def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
