@@ -43,7 +43,8 @@ def ask(state: State, make: Callable[[], SearchRequest], where: str = "query") -
         raise RequestValidationError([{**item, "loc": (where, *item["loc"])} for item in error.errors()]) from error
     searcher = state.search()
     try:
-        return searcher.search(asked)
+        with state.searching:
+            return searcher.search(asked)
     except CursorError as error:
         raise ProblemError(400, "cursor", str(error)) from error
     except IndexMissingError as error:

@@ -95,6 +95,7 @@ class State:
         self.view = View()
         self.searcher: Searcher | None = None
         self.search_problem = NO_INDEX
+        self.searching = threading.BoundedSemaphore(_SEARCHES)
         self.site = Site(self.served, settings.serve_root.rstrip("/"))
         self._index_folder = folder / "index"
         self._documents: Recent[Any] = Recent(8)
