@@ -26,6 +26,9 @@ BENCHMARKS = {
     "item_costs": "item_costs:benchmark",
     "streaming": "streaming:benchmark",
     "encoders": "encoders:benchmark",
+    "search_scale": "search_scale:benchmark",
+    "search_engines": "search_engines:benchmark",
+    "retrieval_quality": "retrieval_quality:benchmark",
 }
 """Module and function of each."""
 
