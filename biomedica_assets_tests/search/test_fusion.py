@@ -8,7 +8,7 @@ from biomedica_assets.search.fusion import blend, fuse
 
 
 def test_scores_are_stretched_within_each_ranking() -> None:
-    # Cut at 3, so the last counts nothing: words 1, (6 - 2) / (10 - 2) = 0.5, 0; vectors 1, (0.5 - 0.4) / 0.4 = 0.25, 0.
+    # Cut at 3, so the last counts nothing: words 1, 4 of 8, 0; vectors 1, a quarter of the way from 0.4 to 0.8, 0.
     words = (1.0, ["a", "b", "c"], [10.0, 6.0, 2.0])
     vectors = (0.4, ["c", "a", "d"], [0.8, 0.5, 0.4])
     assert blend([words, vectors], 3) == [
