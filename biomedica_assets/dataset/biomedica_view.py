@@ -23,11 +23,11 @@ COLUMNS: dict[str, str] = {
     "image_file_name": "i.file_name",
     "image_cluster_id": _STEM.format("i.file_name"),
     "image_hash": "i.sha256",
-    "image_label_id": "NULL::VARCHAR",
-    "image_panel_type": "NULL::VARCHAR",
-    "image_panel_subtype": "NULL::VARCHAR",
-    "image_primary_label": "NULL::VARCHAR[]",
-    "image_secondary_label": "NULL::VARCHAR[]",
+    "image_label_id": "l.concept::VARCHAR",
+    "image_panel_type": "l.biomedica_panel_type",
+    "image_panel_subtype": "l.biomedica_panel_subtype",
+    "image_primary_label": "l.primary_labels",
+    "image_secondary_label": "l.secondary_labels",
     "image_size": "CASE WHEN i.width IS NOT NULL THEN [i.width, i.height] END",
     "image_set": "x.image_set",
     "image_context": "y.image_context",
@@ -53,6 +53,7 @@ _FROM = f"""
     {{images}} i
     JOIN articles a ON a.chunk = i.chunk AND a.article_id = i.article_id
     LEFT JOIN metadata m ON m.chunk = i.chunk AND m.article_id = i.article_id
+    LEFT JOIN image_labels l ON l.chunk = i.chunk AND l.image_id = i.image_id
     LEFT JOIN (
         SELECT o.chunk, o.article_id,
                list(struct_pack(image_id := {_STEM.format("o.file_name")}, image_file_name := o.file_name,

@@ -55,6 +55,10 @@ FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "subjects": (("articles",), "list_transform(a.subjects, lambda k: k.subject)"),
     "mesh": (("metadata",), "list_transform(m.mesh, lambda h: h.descriptor)"),
     "cluster": (("duplicates",), "d.cluster"),
+    **{
+        name: (("annotations",), f"l.{name}")
+        for name in ("labels", "panel_types", "primary_labels", "secondary_labels")
+    },
     "attribution": (("images", "figures", "articles"), ATTRIBUTION),
 }
 """By name: tables it needs beside the index, and its SQL."""

@@ -8,11 +8,10 @@ own SQL (`predicates`), licence groups that a server may show (its settings), ho
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
-
-from biomedica_assets.dataset.predicates import COLUMNS
 
 
 class FilterError(ValueError):
@@ -64,8 +63,8 @@ class Filters(BaseModel):
     language: _Values = _some("language of the article, e.g. en")
     kind: _Values = _some("kind of the figure: fig, table, scheme ...")
     media_type: _Values = _some("media type of the image, e.g. image/jpeg")
-    label: _Values = _some("label of the image (needs the table annotations)")
-    panel_type: _Values = _some("type of a panel of the image (needs the table panels)")
+    label: _Values = _some("label of the image by its id, e.g. computed_tomography: what lies below it counts too")
+    panel_type: _Values = _some("single, multiple, or a kind of multiple: multiple_images, multiple_plots ...")
     pmcid: _Values = _some("PMCID, with or without PMC")
     published_from: str | None = _bound("first date: 2020, 2020-05 or 2020-05-17", pattern=_SHAPE)
     published_to: str | None = _bound("last date: 2020, 2020-05 or 2020-05-17", pattern=_SHAPE)
@@ -120,19 +119,23 @@ class Filters(BaseModel):
         """
         return {name: value for name in type(self).model_fields if (value := getattr(self, name)) not in ((), None)}
 
-    def conditions(self) -> list[tuple[str, str, list[Any]]]:
-        """(field, SQL, values) of each field that restricts anything; a row passes when all hold.
+    def check(self, available: Collection[str]) -> None:
+        """Refuse a field that needs a table which a store does not have yet, rather than find nothing.
+
+        Args:
+            available: those of the tables in `NEEDS` that the store has.
 
         Raises:
-            FilterError: a field needs a table that no store has yet.
+            FilterError: naming field and table.
         """
-        found = []
-        for name, value in self.active().items():
-            for column in _COLUMNS_OF[name]:
-                if column not in COLUMNS:
-                    raise FilterError(f"{name}: the table {_TABLE_OF[name]!r} does not exist in this store yet")
-            found.append((name, *_condition(name, value)))
-        return found
+        for name in self.active():
+            table = NEEDS.get(name)
+            if table and table not in available:
+                raise FilterError(f"{name}: this store does not have the table {table!r} yet")
+
+    def conditions(self) -> list[tuple[str, str, list[Any]]]:
+        """(field, SQL, values) of each field that restricts anything; a row passes when all hold."""
+        return [(name, *_condition(name, value)) for name, value in self.active().items()]
 
     def sql(self) -> tuple[str, list[Any]]:
         """A boolean SQL expression over columns of `predicates.COLUMNS` by name, and the values to bind, in order.
@@ -141,9 +144,6 @@ class Filters(BaseModel):
         ('(lower("kind") IN (?, ?)) AND ("width" >= ?)', ['fig', 'table', 100])
         >>> Filters().sql()
         ('true', [])
-
-        Raises:
-            FilterError: a field needs a table that no store has yet.
         """
         conditions = self.conditions()
         return (
@@ -180,7 +180,8 @@ _COLUMNS_OF: dict[str, tuple[str, ...]] = {
     "published_to": ("publication_date",),
     **{f"{name}_{end}": (name,) for name in ("width", "height", "bytes") for end in ("min", "max")},
 }
-_TABLE_OF = {"label": "annotations", "panel_type": "panels"}
+NEEDS = {"label": "annotations", "panel_type": "annotations"}
+"""By field, a table that a store may not have yet."""
 _LISTS = ("publication_type", "keyword", "subject", "label", "panel_type")
 MANY = frozenset(name for name, field in Filters.model_fields.items() if field.default == ())
 """The fields that take several values."""

@@ -40,8 +40,10 @@ _CAPTIONS = {
 }
 _ARTICLES = {
     name: f"a.{name}"
-    for name in ("pmid", "doi", "title", "abstract", "publisher", "publication_date", "language", "n_figures")
-    + ("journal_abbreviation",)
+    for name in (
+        *("pmid", "doi", "title", "abstract", "publisher", "publication_date", "language", "n_figures"),
+        "journal_abbreviation",
+    )
 } | {
     "keywords": "list_transform(a.keywords, lambda k: lower(k.keyword))",
     "subjects": "list_transform(a.subjects, lambda k: lower(k.subject))",
@@ -52,6 +54,10 @@ _METADATA = {
     "publication_types": "list_transform(m.publication_types, lambda t: t.name)",
     "indexing_status": "m.indexing_status",
 }
+_LABELS = {name: f"l.{name}" for name in ("labels", "panel_types", "primary_labels", "secondary_labels", "concept")} | {
+    "primary_label": "l.primary_labels[1]",
+    "secondary_label": "l.secondary_labels[1]",
+}
 _DUPLICATES = {"duplicate_kind": "d.kind", "cluster": "d.cluster", "cluster_size": "d.cluster_size"}
 
 SOURCES: dict[str, tuple[str, dict[str, str]]] = {
@@ -61,6 +67,7 @@ SOURCES: dict[str, tuple[str, dict[str, str]]] = {
     "captions": ("LEFT JOIN captions c ON c.chunk = s.chunk AND c.figure_id = s.figure_id", _CAPTIONS),
     "articles": ("JOIN articles a ON a.chunk = s.chunk AND a.article_id = s.article_id", _ARTICLES),
     "metadata": ("LEFT JOIN metadata m ON m.chunk = s.chunk AND m.article_id = s.article_id", _METADATA),
+    "annotations": ("LEFT JOIN image_labels l ON l.chunk = s.chunk AND l.image_id = s.image_id", _LABELS),
     "duplicates": ("LEFT JOIN duplicates d ON d.image_id = s.image_id AND d.sha256 = s.sha256", _DUPLICATES),
 }
 """By table: how it joins the image's row ``s``, and its columns as predicates name them, with their SQL."""

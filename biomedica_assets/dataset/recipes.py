@@ -87,7 +87,9 @@ class Recipe(_Strict):
     @property
     def needs(self) -> tuple[str, ...]:
         """Tables that must be there before the recipe can be carried out."""
-        return (*self.requires, *(("duplicates",) if self.dedup == "near" else ()))
+        labels = any(COLUMNS[name][0] == "annotations" for name in self.columns if name in COLUMNS)
+        found = (*self.requires, *(("duplicates",) if self.dedup == "near" else ()))
+        return (*found, "annotations") if labels and "annotations" not in found else found
 
     @property
     def columns(self) -> set[str]:

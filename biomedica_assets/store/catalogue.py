@@ -318,8 +318,8 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
 
     ``current``, ``sample_index`` and, restricted to current article versions, one view per chunk table
     (``articles``, ``figures``, ``captions`` ...) and ``metadata``, PubMed's newest record; ``samples`` joins what one
-    image's row needs; ``all_<table>`` are the tables of all committed chunks; ``open_failures`` the failures that no
-    newer row of the version has mended.
+    image's row needs, ``labels`` has the labels that hold of it, by axis; ``all_<table>`` are the tables of all
+    committed chunks; ``open_failures`` the failures that no newer row of the version has mended.
     Removals of file lists newer than the generation are already masked.
 
     Raises:
@@ -365,6 +365,16 @@ def view_statements(files: Files, generation: Generation, *, masked: bool = Fals
                 f"CREATE OR REPLACE VIEW {name} AS "
                 f"SELECT t.* FROM all_{name} t SEMI JOIN current USING (chunk, article_id)"
             )
+    # One row per image and axis: the labels that hold, most likely first.
+    yield """
+        CREATE OR REPLACE VIEW labels AS
+        SELECT chunk, article_id, figure_id, image_id, sha256, axis,
+               first(label ORDER BY probability DESC, label) AS label,
+               list(label ORDER BY probability DESC, label) AS labels, max(probability) AS probability,
+               first(source ORDER BY probability DESC, label) AS source,
+               first(model ORDER BY probability DESC, label) AS model, taxonomy
+        FROM annotations WHERE chosen GROUP BY chunk, article_id, figure_id, image_id, sha256, axis, taxonomy
+    """
     if "pubmed_log" in generation.files:
         log_url = _sql_text(duck_url(files, generation.files["pubmed_log"].path))
         yield f"CREATE OR REPLACE VIEW pubmed_log AS SELECT * FROM read_parquet({log_url})"

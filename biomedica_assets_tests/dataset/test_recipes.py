@@ -116,9 +116,16 @@ def test_refused_recipes(text: str, message: str) -> None:
 
 
 def test_a_table_to_come_leaves_its_columns_open() -> None:
-    parse_recipe(recipe(requires="[annotations]", where="primary_label = 'x'"))
+    parse_recipe(recipe(requires="[entities]", where="disease = 'x'"))
     with pytest.raises(RecipeError):
-        parse_recipe(recipe(where="primary_label = 'x'"))
+        parse_recipe(recipe(where="disease = 'x'"))
+
+
+def test_columns_of_labels_need_the_annotations() -> None:
+    labelled = parse_recipe(recipe(where="primary_label = 'x'"))
+    assert labelled.needs == ("annotations",)
+    assert labelled.inactive_reason({"images"}) == "needs the table annotations, which this store does not have yet"
+    assert parse_recipe(recipe(requires="[annotations]", where="concept = 3")).needs == ("annotations",)
 
 
 def test_hash_is_of_what_counts() -> None:
