@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     concept_drift_spread: float = Field(
         0.25, ge=0, description="nats beyond chance by which new pictures may spread otherwise over the concepts"
     )
+    label_precision: Share = Field(0.85, description="share of right decisions that a label's threshold must reach")
+    label_examples: int = Field(50_000, ge=10, description="pictures that the label model is fitted on at most")
+    label_rules: str = Field("", description="path of one's own rules for weak labels; empty: labels/rules.yaml")
     keep_runs_days: int = Field(60, ge=1, description="Dagster runs and events older than this are pruned")
     garbage_hours: float = Field(24, ge=0, description="an unreferenced file is deleted after this; > longest stream")
     scratch: str = Field("", description="local folder for files being written; empty: the system's")
