@@ -634,6 +634,37 @@ IMAGE_LABELS = Table(
     ),
 )
 
+CONSENSUS = Table(
+    "consensus",
+    "What the votes for a concept or an image amount to on an axis; the rules are in `labels.consensus`.",
+    ("target", "axis"),
+    (
+        Column("target", _TEXT, "concept:<space>/<number> or image:<SHA-256>", required=True),
+        Column("target_kind", _TEXT, "concept or image", required=True),
+        Column("space", _TEXT, "concept space of the concept; null for an image"),
+        Column("concept", _INT, "number of the concept within its space; null for an image"),
+        Column("image_id", _TEXT, "an image with these bytes; null for a concept"),
+        Column("sha256", _TEXT, "SHA-256 of the image file; null for a concept"),
+        Column("axis", _TEXT, "axis of the taxonomy", required=True),
+        Column("status", _TEXT, "agreed, single (one annotator), tie, mixed or unsure", required=True),
+        Column("labels", _TEXTS, "what more than half give; empty unless agreed or single", required=True),
+        Column("weighted", _TEXTS, "labels more probable than not, given who said them", required=True),
+        Column("coarse", _BOOL, "a label that nobody gave itself: several gave different ones below it", required=True),
+        Column("share", pa.float64(), "annotators for the least sure of the labels, or for the best without any"),
+        Column("probability", pa.float64(), "of the least sure of the labels; null without any"),
+        Column("n_votes", _INT, "annotators who made a statement", required=True),
+        Column("n_mixed", _INT, "annotators who found nothing in common", required=True),
+        Column("n_unsure", _INT, "annotators who could not tell", required=True),
+        Column("annotators", _TEXTS, "their names", required=True),
+        Column(
+            "counts",
+            _structs(label=_TEXT, votes=_INT, share=pa.float64(), probability=pa.float64()),
+            "every label that somebody gave, and those above it",
+            required=True,
+        ),
+    ),
+)
+
 VERSION_LOG = Table(
     "version_log",
     "Catalogue: the outcome of every file-list row of every committed chunk that states something, and all removals.",
@@ -873,7 +904,7 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
 ALL_TABLES = (
     *(FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values()),
     *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS, PUBMED_LOG),
-    *(VOTES, DUPLICATES, SUBSET, EXPORT_INDEX, CONTACT_SHEETS),
+    *(VOTES, CONSENSUS, DUPLICATES, SUBSET, EXPORT_INDEX, CONTACT_SHEETS),
 )
 
 
