@@ -26,6 +26,7 @@ BENCHMARKS = {
     "item_costs": "item_costs:benchmark",
     "streaming": "streaming:benchmark",
     "encoders": "encoders:benchmark",
+    "load": "load:benchmark",
     "search_scale": "search_scale:benchmark",
     "search_engines": "search_engines:benchmark",
     "retrieval_quality": "retrieval_quality:benchmark",
