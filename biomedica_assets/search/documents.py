@@ -29,8 +29,12 @@ MAX_MENTIONS = 8
 MAX_BODY = 2_000_000
 """Longest sentence kept around a citation, most citing sentences kept per figure, most of an article's text indexed."""
 
+LABELS = ("labels", "panel_types")
+"""Lists of an image that annotations give it."""
+
 _BATCH = 200  # articles and figures fetched from DuckDB at a time
-TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images")
+TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "image_labels")
+"""Tables whose chunks documents are made of, beside PubMed's."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,11 @@ _FIGURES = f"""
                    image_id := i.image_id, media_type := i.media_type, width := i.width, height := i.height,
                    bytes := i.bytes, sha256 := i.sha256, licence_group := i.licence_group,
                    licence_code := i.licence_code, licence_version := i.licence_version, licence_url := i.licence_url,
-                   third_party_notice := i.third_party_notice, attribution := {ATTRIBUTION}) ORDER BY i.ordinal
+                   third_party_notice := i.third_party_notice, attribution := {ATTRIBUTION},
+                   labels := l.labels, panel_types := l.panel_types) ORDER BY i.ordinal
                ) AS images
         FROM images i JOIN figures f USING (figure_id) JOIN articles a ON a.article_id = i.article_id
+        LEFT JOIN image_labels l ON l.image_id = i.image_id
         GROUP BY 1
     ) x USING (figure_id)
     LEFT JOIN (
@@ -117,12 +123,12 @@ def iter_documents(
         body: whether the articles' text is wanted.
     """
     paths = {name: _by_partition(generation.paths.get(name, [])) for name in (*TABLES, "metadata")}
+    tables = {**schemas.CHUNK_TABLES, **schemas.DERIVED_TABLES}
     chunks = connection.execute("SELECT DISTINCT chunk FROM wanted ORDER BY 1").fetchall()
     for (chunk,) in chunks:
         for name in TABLES:
-            table = schemas.CHUNK_TABLES[name]
             held = [paths[name][chunk]] if chunk in paths[name] else []
-            relation = parquet_relation(files, held, table, generation.schemas)
+            relation = parquet_relation(files, held, tables[name], generation.schemas)
             only = "SEMI JOIN (SELECT article_id FROM wanted WHERE chunk = '" + chunk + "') USING (article_id)"
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {relation} {only}")
         _pubmed_view(connection, files, generation, chunk, paths["metadata"])
@@ -209,13 +215,17 @@ def _figure(row: dict[str, Any], article: dict[str, Any], shared: dict[str, Any]
     caption = " ".join(filter(None, [row["label"], row["caption"], row["group_caption"]]))
     mentions = citing_sentences(row["mentions"] or [])
     images = row["images"] or []
-    names = ("media_type", "width", "height", "bytes", "licence_group", "licence_code")
+    for image in images:
+        for name in LABELS:
+            image[name] = image[name] or []
+    names = ("media_type", "width", "height", "bytes", "licence_group", "licence_code", *LABELS)
     attribution = images[0]["attribution"] if images else None
     for image in images:
         if image["attribution"] == attribution:  # nearly always: said once, by the card
             del image["attribution"]
     # A figure whose files could not be had is found by its caption, under the licence of its article.
-    bare = {name: article.get(name) if name.startswith("licence") else None for name in names}
+    bare: dict[str, Any] = {name: article.get(name) if name.startswith("licence") else None for name in names}
+    bare |= {name: [] for name in LABELS}
     card = shared | {
         "figure_id": row["figure_id"],
         "kind": row["kind"],

@@ -331,6 +331,7 @@ class _Build:
             written += listed[name].bytes if listed[name].sha256 not in known else 0
         made_of = self.catalogue.files
         inputs: dict[str, Any] = {n: made_of[n].sha256 for n in made_of if n in ("current", "pubmed_log")}
+        inputs["annotations"] = bool(self.catalogue.paths.get("image_labels"))
         counts = {
             "figures": self.rows - len(self._dead),
             "articles": self.articles,

@@ -38,7 +38,7 @@ FACETS = (
 _WHOLE = (*FACETS, "journal_name", "mesh_name", "groups")
 """``groups`` is one word for the licence groups of the article and of all its images: see `_groups`."""
 _NUMBERS = ("year", "first_day", "last_day", "width", "height", "bytes", "figures")
-IMAGE_FIELDS = ("licence_group", "licence", "media_type", "width", "height", "bytes")
+IMAGE_FIELDS = ("licence_group", "licence", "media_type", "width", "height", "bytes", "label", "panel_type")
 """Fields of an image: a figure has the values of all its images, so two of them may hold by different images."""
 
 
@@ -149,6 +149,8 @@ def _document(article: ArticleDocument, images: Sequence[dict[str, Any]]) -> tan
         "licence_group": dict.fromkeys(image["licence_group"] for image in images),
         "licence": dict.fromkeys(image["licence_code"] for image in images),
         "media_type": dict.fromkeys(image["media_type"] for image in images),
+        "label": dict.fromkeys(label for image in images for label in image["labels"]),
+        "panel_type": dict.fromkeys(label for image in images for label in image["panel_types"]),
     }
     for name, texts in values.items():
         for text in texts:

@@ -81,6 +81,7 @@ class OpenGeneration:
         self, folder: Path, manifest: IndexManifest, served: Sequence[str], encoders: Encoders | None = None
     ) -> None:
         self.manifest, self.id, self._served = manifest, manifest.id, tuple(served)
+        self._tables = {"annotations"} if manifest.inputs.get("annotations") else set()
         self.figures = KeywordIndex(folder / "figures")
         self.articles = KeywordIndex(folder / "articles")
         dead = np.load(folder / DEAD) if DEAD in manifest.files else np.empty(0, np.uint32)
@@ -124,7 +125,7 @@ class OpenGeneration:
             QueryError: it asks for what is not there.
             FilterError: a filter needs a table that does not exist yet.
         """
-        request.filters.conditions()  # raises where a table is missing
+        request.filters.check(self._tables)
         text = self._text(self.figures, request, FIGURE_FIELDS)
         found, mode = self._by_vectors(request, withdrawn, text)
         if request.group == "article":
@@ -368,6 +369,7 @@ class OpenGeneration:
         The latter where a ranking by vectors, which has no end, is all there is. A field that is filtered itself shows
         what its other values would give: its own filter is left out.
         """
+        request.filters.check(self._tables)
         by_article = request.group == "article"
         index, boosts = (self.articles, ARTICLE_FIELDS) if by_article else (self.figures, FIGURE_FIELDS)
         bind = self._bound.articles if by_article else self._bound.figures

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets.dataset.filters import Filters
-from biomedica_assets.search.documents import ArticleDocument, FigureDocument
+from biomedica_assets.search.documents import LABELS, ArticleDocument, FigureDocument
 from biomedica_assets.search.keyword import IMAGE_FIELDS
 from biomedica_assets.search.terms import LISTS, rows_with
 
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 """Raised when the files of rows or terms change: the index is then built anew."""
 ROWS = pa.schema(
     [
@@ -36,11 +36,12 @@ ROWS = pa.schema(
         *((name, pa.int64()) for name in ("width", "height", "bytes")),
         *((name, pa.string()) for name in ("journal", "journal_abbreviation", "publisher", "article_type")),
         *((name, pa.string()) for name in ("language", "publication_date")),
+        *((name, pa.list_(pa.string())) for name in LABELS),
     ]
 )
 """One line per image of a figure, one without image values for a figure that has none; named as filters name them.
 
-Lists have a file of their own: `terms`."""
+Lists of articles have a file of their own, see `terms`; those of images are in lower case here."""
 
 _BATCH = 20_000
 _MASK_BYTES = 256 << 20
@@ -60,7 +61,8 @@ class RowWriter:
         shared = {name: article.filters[name] for name in names}
         for number, image in enumerate(figure.images):
             own = {"row": row, "image": number, "figure_id": figure.figure_id, "kind": figure.kind}
-            self._lines.append(shared | own | image)
+            lists = {name: [label.lower() for label in image[name]] for name in LABELS}
+            self._lines.append(shared | own | image | lists)
         if len(self._lines) >= _BATCH:
             self._flush()
 
@@ -95,6 +97,12 @@ def in_groups(served: Iterable[str]) -> str:
     """SQL: the line's article and image are in one of these licence groups."""
     groups = ", ".join("'" + group.replace("'", "''") + "'" for group in served) or "NULL"
     return f"article_group IN ({groups}) AND licence_group IN ({groups})"
+
+
+def _conditions(filters: Filters) -> list[tuple[str, str, list[Any]]]:
+    """Those of the filters; labels are in lower case here already, which saves most of the time."""
+    plain = {"label": 'list_has_any("labels", ?)', "panel_type": 'list_has_any("panel_types", ?)'}
+    return [(name, plain.get(name, sql), bound) for name, sql, bound in filters.conditions()]
 
 
 class RowTable:
@@ -138,17 +146,13 @@ class RowTable:
         self._connection.close()
 
     def mask(self, filters: Filters) -> np.ndarray:
-        """bool [rows]: figures with an image that the filters keep and that may be served. Do not write to it.
-
-        Raises:
-            FilterError: a filter needs a table that does not exist yet.
-        """
+        """bool [rows]: figures with an image that the filters keep and that may be served. Do not write to it."""
         return self._cached(("mask", filters), lambda: self._mask(filters))
 
     def _mask(self, filters: Filters) -> np.ndarray:
         conditions, values = [in_groups(self._served)], []
         mask = self.alive.copy()
-        for name, sql, bound in filters.conditions():
+        for name, sql, bound in _conditions(filters):
             if name in LISTS:
                 mask &= self._with_terms(name, filters.active()[name])
             else:
@@ -182,7 +186,7 @@ class RowTable:
     def _apart(self, filters: Filters, by: str) -> np.ndarray:
         groups = {"licence_group": [in_groups(self._served)]}
         values: dict[str, list[Any]] = {"licence_group": []}
-        for name, sql, bound in filters.conditions():
+        for name, sql, bound in _conditions(filters):
             field = name.removesuffix("_min").removesuffix("_max")
             groups.setdefault(field, []).append(sql)
             values.setdefault(field, []).extend(bound)
