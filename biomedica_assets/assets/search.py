@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -65,6 +66,7 @@ def search_index(
             "bytes_written": dg.MetadataValue.int(built.bytes_written),
             "seconds": dg.MetadataValue.float(built.seconds),
             "built_anew": dg.MetadataValue.text(built.rebuilt or "no"),
+            **_bridge(built.manifest.spaces),
         }
     )
     canaries = check_index(files, settings)
@@ -75,6 +77,17 @@ def search_index(
         severity=dg.AssetCheckSeverity.ERROR,
         metadata={"captions": dg.MetadataValue.md(markdown_table(["figure", "words", "place"], rows))},
     )
+
+
+def _bridge(spaces: dict[str, Any]) -> dict[str, dg.MetadataValue]:
+    """How well texts find pictures by their looks, and whether that is good enough to be used."""
+    images = spaces.get("images", {})
+    if images.get("bridge_recall") is None:
+        return {}
+    return {
+        "text_to_image_recall_at_10": dg.MetadataValue.float(images["bridge_recall"]),
+        "text_to_image_used": dg.MetadataValue.bool(images["bridge"] is not None),
+    }
 
 
 @contextmanager
