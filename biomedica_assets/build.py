@@ -26,6 +26,8 @@ from biomedica_assets.ingest.progress import reporting
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.summary import summarise
 from biomedica_assets.ingest.workspace import Workspace
+from biomedica_assets.labels.annotations import unfinished_annotations
+from biomedica_assets.labels.training import open_sources
 from biomedica_assets.models.encoders import why_unusable
 from biomedica_assets.models.features import MODALITIES, unfinished_features
 from biomedica_assets.store.snapshots import list_snapshots
@@ -104,6 +106,7 @@ def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
     _fetch_metadata(instance, workspace)
     _encode(instance, workspace)
     _assign_concepts(instance, workspace)
+    _label_images(instance, workspace)
     _run(instance, ["catalogue"])
     _run(instance, ["duplicates"])
     recipes = load_recipes(settings.recipe_folder)
@@ -170,6 +173,18 @@ def _assign_concepts(instance: dg.DagsterInstance, workspace: Workspace) -> None
             _run(instance, ["contact_sheets"])
     except (BuildFailedError, ImportError) as error:  # the dataset is whole without them
         tqdm.write(f"concepts left out: {error}")
+
+
+def _label_images(instance: dg.DagsterInstance, workspace: Workspace) -> None:
+    """Labels of images that have none, or old ones; without votes they are weak ones, from the words around them."""
+    try:
+        _run(instance, ["label_model"])
+    except BuildFailedError as error:
+        tqdm.write(f"label model left out: {error}")
+    unfinished = set(unfinished_annotations(workspace.files, open_sources(workspace.files, workspace.settings)))
+    ordered = instance.get_dynamic_partitions(PMC_CHUNK)
+    for keys in contiguous_ranges(ordered, unfinished, workspace.settings.chunks_per_run):
+        _run(instance, ["annotations", "image_labels"], keys)
 
 
 def _index(instance: dg.DagsterInstance) -> None:

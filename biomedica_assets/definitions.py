@@ -6,6 +6,7 @@ import warnings
 
 import dagster as dg
 
+from biomedica_assets.assets.annotations import build_annotation_assets
 from biomedica_assets.assets.articles import build_chunk_assets
 from biomedica_assets.assets.card import card, licence_audit, snapshot, statistics
 from biomedica_assets.assets.dataset import catalogue
@@ -38,6 +39,7 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
             *build_metadata_assets(settings),
             *build_feature_assets(settings),
             *build_label_assets(settings),
+            *build_annotation_assets(settings),
             catalogue,
             *build_dataset_assets(settings),
             licence_audit,

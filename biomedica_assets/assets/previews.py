@@ -45,9 +45,10 @@ def _fields(kind: pa.DataType) -> str:
     return " {" + ", ".join(kind.field(i).name + _fields(kind.field(i).type) for i in range(kind.num_fields)) + "}"
 
 
-def markdown_image(jpeg: bytes, alt: str) -> str:
-    """The picture as Markdown that carries its own bytes."""
-    return f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})"
+def markdown_image(picture: bytes, alt: str) -> str:
+    """The picture, a JPEG or PNG, as Markdown that carries its own bytes."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"![{alt}](data:image/{kind};base64,{base64.b64encode(picture).decode()})"
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]], cell: int = 160) -> str:

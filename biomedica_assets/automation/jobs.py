@@ -48,6 +48,11 @@ refit_concepts_job = dg.define_asset_job(
     config={"ops": {"concept_space": {"config": {"refit": True}}}},
     description="Fit the concept space anew. Images then get other concepts, on which experts have not voted.",
 )
+annotations_job = dg.define_asset_job(
+    "label_chunks",
+    selection=["annotations", "image_labels"],
+    description="Label images of chunks that have no labels yet, or those of other votes, model, rules or taxonomy.",
+)
 catalogue_job = dg.define_asset_job(
     "refresh_catalogue", selection=["catalogue"], description="Build the catalogue of what is committed now."
 )
@@ -189,6 +194,7 @@ JOBS: list[Any] = [
     features_job,
     concepts_job,
     refit_concepts_job,
+    annotations_job,
     catalogue_job,
     reconcile,
     garbage_collection,

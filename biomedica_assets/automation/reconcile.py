@@ -8,6 +8,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from biomedica_assets import schemas
+from biomedica_assets.assets.annotations import ANNOTATION_ASSETS, annotation_metadata
 from biomedica_assets.assets.articles import table_metadata
 from biomedica_assets.assets.features import feature_metadata
 from biomedica_assets.assets.labels import concept_metadata
@@ -64,6 +65,8 @@ def reconcile_instance(
 def _describe(table: str) -> Callable[[Files, DerivedManifest], dict[str, dg.MetadataValue]]:
     if table == schemas.CONCEPTS.name:
         return concept_metadata
+    if table in ANNOTATION_ASSETS:
+        return annotation_metadata
     return feature_metadata if table in MODALITIES else partition_metadata
 
 

@@ -12,8 +12,10 @@ from biomedica_assets.automation import jobs
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.ingest.metadata import unfinished_metadata
 from biomedica_assets.ingest.status import store_status
+from biomedica_assets.labels.annotations import unfinished_annotations
 from biomedica_assets.labels.concepts import unfinished_concepts
 from biomedica_assets.labels.space import read_space_record
+from biomedica_assets.labels.training import open_sources
 from biomedica_assets.models.encoders import why_unusable
 from biomedica_assets.models.features import MODALITIES, unfinished_features
 from biomedica_assets.settings import Settings
@@ -73,11 +75,19 @@ def build_schedules(settings: Settings) -> list[Any]:
             return dg.SkipReason("there is no concept space yet: materialize `concept_space` once enough is encoded")
         return _requests(context, jobs.concepts_job, unfinished_concepts(workspace.files, record), workspace.settings)
 
+    @dg.schedule(job=jobs.annotations_job, cron_schedule=cron, default_status=stopped)
+    def annotations_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
+        """Launch committed chunks whose labels are missing or of other tables, votes, model, rules or taxonomy."""
+        workspace = biomedica.open()
+        unfinished = unfinished_annotations(workspace.files, open_sources(workspace.files, workspace.settings))
+        return _requests(context, jobs.annotations_job, unfinished, workspace.settings)
+
     return [
         partition_backfill,
         metadata_backfill,
         features_backfill,
         concepts_backfill,
+        annotations_backfill,
         # PubMed's day ends in the US; at 10:00 UTC the day before is complete.
         dg.build_schedule_from_partitioned_job(
             jobs.metadata_refresh_job, name="daily_metadata_refresh", hour_of_day=10, default_status=stopped
