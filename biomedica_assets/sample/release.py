@@ -83,11 +83,14 @@ def ensure(url: str, number: int = 1, layout: str = "cloud") -> bool:
 
 
 def truth(number: int = 1) -> list[dict[str, Any]]:
-    """What every picture of a state shows: see `pictures.render`, with article_id added. Pictures are drawn for it."""
+    """What every picture of a state shows: see `pictures.render`, with article_id and sha256 of the file added.
+
+    Pictures are drawn for it.
+    """
+    drawn = ((a.article_id, _draw(p, a.article_id)) for a in release_articles(number) for p in a.pictures)
     return [
-        {"article_id": a.article_id, **_draw(p, a.article_id).truth}
-        for a in release_articles(number)
-        for p in a.pictures
+        {"article_id": article_id, "sha256": hashlib.sha256(one.data).hexdigest(), **one.truth}
+        for article_id, one in drawn
     ]
 
 
