@@ -51,7 +51,7 @@ class AxisScores:
     macro_f1: float
     ece: float
     ece_before: float
-    curve: list[tuple[float, float, int]] = field(default_factory=list)
+    curve: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -282,16 +282,16 @@ def _threshold(p: np.ndarray, y: np.ndarray, w: np.ndarray, precision: float) ->
     return float((p[order[last]] + following) / 2)
 
 
-def calibration(p: np.ndarray, right: np.ndarray) -> tuple[float, list[tuple[float, float, int]]]:
+def calibration(p: np.ndarray, right: np.ndarray) -> tuple[float, list[list[float]]]:
     """Expected calibration error, and per bin that holds any: mean probability, share right, count."""
     bins = np.minimum((p * BINS).astype(int), BINS - 1)
-    curve = []
+    curve: list[list[float]] = []
     error = 0.0
     for number in range(BINS):
         held = bins == number
         if held.any():
             mean, share, count = float(p[held].mean()), float(right[held].mean()), int(held.sum())
-            curve.append((round(mean, 4), round(share, 4), count))
+            curve.append([round(mean, 4), round(share, 4), count])
             error += count / len(p) * abs(mean - share)
     return error, curve
 
