@@ -27,6 +27,7 @@ from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.summary import summarise
 from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.labels.annotations import unfinished_annotations
+from biomedica_assets.labels.taxonomy import load_taxonomy
 from biomedica_assets.labels.training import open_sources
 from biomedica_assets.models.encoders import why_unusable
 from biomedica_assets.models.features import MODALITIES, unfinished_features
@@ -106,6 +107,7 @@ def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
     _fetch_metadata(instance, workspace)
     _encode(instance, workspace)
     _assign_concepts(instance, workspace)
+    _count_votes(instance, workspace)
     _label_images(instance, workspace)
     _run(instance, ["catalogue"])
     _run(instance, ["duplicates"])
@@ -173,6 +175,22 @@ def _assign_concepts(instance: dg.DagsterInstance, workspace: Workspace) -> None
             _run(instance, ["contact_sheets"])
     except (BuildFailedError, ImportError) as error:  # the dataset is whole without them
         tqdm.write(f"concepts left out: {error}")
+
+
+def _count_votes(instance: dg.DagsterInstance, workspace: Workspace) -> None:
+    """What votes amount to. The sample has nobody to look at it: simulated annotators vote from its truth."""
+    try:
+        if workspace.settings.uses_sample:
+            from biomedica_assets.labels.sheets import read_sheets
+            from biomedica_assets.labels.simulated import cast_simulated
+
+            sheets = read_sheets(workspace.files)
+            if sheets is not None:
+                cast_simulated(workspace.files, load_taxonomy(workspace.settings.taxonomy_file), sheets)
+        _run(instance, ["concept_labels"])
+        _run(instance, ["agreement"])
+    except (BuildFailedError, ImportError, ValueError) as error:  # the dataset is whole without them
+        tqdm.write(f"votes left out: {error}")
 
 
 def _label_images(instance: dg.DagsterInstance, workspace: Workspace) -> None:

@@ -9,6 +9,7 @@ import dagster as dg
 from biomedica_assets.assets.annotations import build_annotation_assets
 from biomedica_assets.assets.articles import build_chunk_assets
 from biomedica_assets.assets.card import card, licence_audit, snapshot, statistics
+from biomedica_assets.assets.consensus import agreement, build_votes, concept_labels
 from biomedica_assets.assets.dataset import catalogue
 from biomedica_assets.assets.features import build_feature_assets
 from biomedica_assets.assets.labels import build_label_assets
@@ -39,6 +40,9 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
             *build_metadata_assets(settings),
             *build_feature_assets(settings),
             *build_label_assets(settings),
+            build_votes(),
+            concept_labels,
+            agreement,
             *build_annotation_assets(settings),
             catalogue,
             *build_dataset_assets(settings),

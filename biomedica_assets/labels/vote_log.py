@@ -128,6 +128,12 @@ def find_vote(files: Files, annotator: str, vote_id: str) -> Vote | None:
         return next((vote for path in packs for vote in read_pack(files, path, wanted)), None)
 
 
+def votes_digest(files: Files) -> str:
+    """Differs when a vote was added; also when votes were packed. Reads no vote."""
+    names = sorted(path for folder in (FOLDER, PACKED) for path, _ in files.list(folder))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
 def pack_votes(files: Files, *, at_least: int = PACK_AT, scratch: str | None = None) -> int:
     """Move the votes that are single files into one new pack, if they are many; how many were moved.
 
@@ -177,11 +183,11 @@ def read_pack(files: Files, path: str, where: Any = None) -> Iterator[Vote]:
         raise StoreError(f"{files.url}: {path} is damaged; take it from a copy of the store")
     for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(_BATCH):
         rows = pa.Table.from_batches([batch])
-        yield from map(_from_row, (rows if where is None else rows.filter(where)).to_pylist())
+        yield from map(from_row, (rows if where is None else rows.filter(where)).to_pylist())
 
 
-def _from_row(row: Row) -> Vote:
-    """Not validated again: a pack holds what was valid and is known by its hash. What repeats is kept once."""
+def from_row(row: Row) -> Vote:
+    """A vote from a row of table `votes` that was one. Not validated again; what repeats is kept in memory once."""
     row["answers"] = _answers(tuple((answer["axis"], tuple(answer["labels"])) for answer in row["answers"]))
     row["shown"] = tuple(row["shown"])
     for name in ("annotator", "taxonomy"):
