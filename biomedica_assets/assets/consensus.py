@@ -22,22 +22,30 @@ _Condition: Any = dg.AutomationCondition  # the generic types of its operators d
 _LOOK = _Condition.cron_tick_passed("*/15 * * * *").since_last_handled()
 
 
-def build_votes() -> dg.AssetsDefinition | dg.SourceAsset:
+def build_votes() -> dg.AssetsDefinition:
     """The asset `votes`: not made here, but looked at."""
 
-    @dg.observable_source_asset(
-        name=schemas.VOTES.name,
-        group_name=GROUP,
-        description=f"{schemas.VOTES.meaning} Looked at for news; they come from the labelling pages and imports.",
-        automation_condition=_LOOK,
-        metadata=column_schema(schemas.VOTES),
+    @dg.multi_observable_source_asset(
+        name="look_at_votes",
+        specs=[
+            dg.AssetSpec(
+                schemas.VOTES.name,
+                description=f"{schemas.VOTES.meaning} They come from the labelling pages and imports, not from a run.",
+                group_name=GROUP,
+                kinds={"json", "parquet"},
+                owners=["team:annotators"],
+                automation_condition=_LOOK,
+                metadata=column_schema(schemas.VOTES),
+            )
+        ],
     )
-    def votes(biomedica: BiomedicaResource) -> dg.DataVersion:
+    def look_at_votes(biomedica: BiomedicaResource) -> dg.ObserveResult:
+        """Whether there are new votes: the names of their files tell."""
         from biomedica_assets.labels.vote_log import votes_digest
 
-        return dg.DataVersion(votes_digest(biomedica.open().files))
+        return dg.ObserveResult(data_version=dg.DataVersion(votes_digest(biomedica.open().files)))
 
-    return votes
+    return look_at_votes
 
 
 @dg.asset(

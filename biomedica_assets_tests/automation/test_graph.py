@@ -91,6 +91,9 @@ def test_the_graph_is_what_the_design_says():
         "concept_space": ["image_features"],
         "concepts": ["concept_space", "image_features"],
         "contact_sheets": ["concepts"],
+        "votes": [],
+        "concept_labels": ["contact_sheets", "votes"],
+        "agreement": ["concept_labels"],
         "label_model": ["caption_features", "concept_labels", "concepts", "image_features"],
         "annotations": ["captions", "concepts", "images", "label_model", "metadata"],
         "image_labels": ["annotations"],
@@ -111,6 +114,10 @@ def test_the_graph_is_what_the_design_says():
         "search_index": "search",
         "concept_space": "annotations",
         "contact_sheets": "annotations",
+        "votes": "annotations",
+        "concept_labels": "annotations",
+        "agreement": "annotations",
+        "label_model": "annotations",
         **dict.fromkeys(["catalogue", "duplicates", "licence_audit", "statistics", "card", "snapshot"], "dataset"),
     }
     for name, node in nodes.items():
