@@ -43,22 +43,45 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 @dataclass(frozen=True)
 class Table:
-    """Counts [units, values] of what annotators gave to each unit; units with fewer than two values are left out."""
+    """What annotators gave: ``value`` [n], an index into ``values``, to ``unit`` [n], in order of units.
 
-    counts: np.ndarray
+    Units with fewer than two values are left out.
+    """
+
+    unit: np.ndarray
+    value: np.ndarray
     values: list[Any]
 
     @classmethod
     def of(cls, units: Iterable[Sequence[Hashable]]) -> Table:
         """Values by unit, who gave them does not matter."""
         several = [unit for unit in units if len(unit) > 1]
-        values = list(dict.fromkeys(value for unit in several for value in unit))
-        place = {value: index for index, value in enumerate(values)}
-        counts = np.zeros((len(several), len(values)))
-        for row, unit in enumerate(several):
-            for value in unit:
-                counts[row, place[value]] += 1
-        return cls(counts, values)
+        place: dict[Hashable, int] = {}
+        value = [place.setdefault(value, len(place)) for unit in several for value in unit]
+        unit = np.repeat(np.arange(len(several)), [len(unit) for unit in several])
+        return cls(unit, np.array(value, int), list(place))
+
+    def recoded(self, value_of: Callable[[Any], Hashable]) -> Table:
+        """The same units with other values."""
+        codes = [value_of(value) for value in self.values]
+        place = {code: index for index, code in enumerate(dict.fromkeys(codes))}
+        return Table(self.unit, np.array([place[code] for code in codes], int)[self.value], list(place))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Values per unit."""
+        return np.bincount(self.unit)
+
+    def within(self, apart: np.ndarray) -> np.ndarray:
+        """Per unit, ``apart`` [values, values] summed over all ordered pairs of its values, each with itself too."""
+        sizes, sums = self.sizes, np.zeros(len(self.sizes))
+        first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int)
+        for size in np.unique(sizes):
+            units = np.flatnonzero(sizes == size)
+            given = self.value[first[units, None] + np.arange(size)]
+            for one in range(size):
+                sums[units] += apart[given[:, [one]], given].sum(1)
+        return sums
 
 
 def krippendorff_alpha(
@@ -74,26 +97,28 @@ def krippendorff_alpha(
         distance: squared difference of two values, 0 for the same.
         resamples: how many sets of as many units are drawn, with a fixed seed; 0 for no interval.
     """
-    counts = table.counts
-    if not len(counts):
+    sizes = table.sizes
+    if not len(sizes):
         return None, None
     apart = np.array([[distance(one, other) for other in table.values] for one in table.values])
-    weights = np.ones((1, len(counts)))
-    if resamples:
-        drawn = np.random.default_rng(0).multinomial(len(counts), [1 / len(counts)] * len(counts), size=resamples)
-        weights = np.concatenate([weights, drawn])
-    sizes = counts.sum(1)
-    within = np.einsum("uv,vw,uw->u", counts, apart, counts, optimize=True) / (sizes - 1)
-    total = weights @ sizes
-    overall = weights @ counts
-    expected = np.einsum("rv,vw,rw->r", overall, apart, overall, optimize=True) / (total * (total - 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        alphas = 1 - (weights @ within / total) / expected
-    if not np.isfinite(alphas[0]):
+    within = table.within(apart) / (sizes - 1)
+
+    def alpha(weights: np.ndarray) -> float:
+        total = weights @ sizes
+        overall = np.bincount(table.value, weights[table.unit], minlength=len(table.values))
+        expected = overall @ apart @ overall / (total - 1)
+        return 1 - (weights @ within) / expected if expected else np.nan
+
+    found = alpha(np.ones(len(sizes)))
+    if np.isnan(found):
         return None, None
-    usable = alphas[1:][np.isfinite(alphas[1:])]
-    interval = tuple(np.quantile(usable, [0.025, 0.975]).tolist()) if len(usable) else None
-    return float(alphas[0]), interval
+    random, even = np.random.default_rng(0), np.full(len(sizes), 1 / len(sizes))
+    drawn = np.array([alpha(random.multinomial(len(sizes), even).astype(float)) for _ in range(resamples)])
+    usable = drawn[~np.isnan(drawn)]
+    if not len(usable):
+        return float(found), None
+    low, high = np.quantile(usable, [0.025, 0.975]).tolist()
+    return float(found), (low, high)
 
 
 def fleiss_kappa(table: Table) -> float | None:
@@ -102,13 +127,13 @@ def fleiss_kappa(table: Table) -> float | None:
     Fleiss wants as many values in each unit. Where that is not so, units count alike, and the share of a value is
     that among all values; with equal numbers this is Fleiss' own formula.
     """
-    counts = table.counts
-    if not len(counts):
+    sizes = table.sizes
+    if not len(sizes):
         return None
-    sizes = counts.sum(1)
-    observed = float(np.mean(((counts**2).sum(1) - sizes) / (sizes * (sizes - 1))))
-    expected = float(((counts.sum(0) / counts.sum()) ** 2).sum())
-    return (observed - expected) / (1 - expected) if expected < 1 else None
+    same = table.within(np.eye(len(table.values)))
+    observed = float(np.mean((same - sizes) / (sizes * (sizes - 1))))
+    expected = float(((np.bincount(table.value) / len(table.value)) ** 2).sum())
+    return (observed - expected) / (1 - expected) if len(table.values) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -162,31 +187,28 @@ def distance_on(axis: Axis) -> Distance:
 def agreement_on(stated: Mapping[str, Answers], axis: Axis, taxonomy: Taxonomy) -> AxisAgreement:
     """Agreement of what annotators state on an axis (`consensus.answers_on`). Who is unsure states nothing here."""
     given = {target: dict(sorted(_values(answers).items())) for target, answers in sorted(stated.items())}
-    lowest = [list(values.values()) for values in given.values()]
-    wide = {value: value if value == MIXED_VALUE else frozenset(taxonomy.expand(value)) for u in lowest for value in u}
+    table = Table.of(list(values.values()) for values in given.values())
+    wide = {value: value if value == MIXED_VALUE else frozenset(taxonomy.expand(value)) for value in table.values}
     distance = distance_on(axis)
-    spread = [[wide[value] if axis.several else value for value in unit] for unit in lowest]
-    alpha, interval = krippendorff_alpha(Table.of(spread), distance, RESAMPLES)
-    table = Table.of(lowest)
+    alpha, interval = krippendorff_alpha(table.recoded(wide.__getitem__), distance, RESAMPLES)
     pairs: dict[tuple[str, str], list[float]] = {}
     confused: Counter[tuple[str, str]] = Counter()
     for values in given.values():
         for (one, a), (other, b) in combinations(values.items(), 2):
-            likeness = 1 - (distance(wide[a], wide[b]) if axis.several else distance(a, b))
-            pairs.setdefault((one, other), []).append(likeness)
+            pairs.setdefault((one, other), []).append(1 - distance(wide[a], wide[b]))
             confused.update((min(x, y), max(x, y)) for x in a - wide[b] for y in b - wide[a])
     everything = [likeness for found in pairs.values() for likeness in found]
     return AxisAgreement(
         axis=axis.id,
-        units=len(table.counts),
-        values=int(table.counts.sum()),
+        units=len(table.sizes),
+        values=len(table.value),
         annotators=len({name for values in given.values() for name in values}),
         alpha=alpha,
         interval=interval,
         kappa=fleiss_kappa(table),
         same=float(np.mean(everything)) if everything else None,
         pairs={key: (float(np.mean(found)), len(found)) for key, found in sorted(pairs.items())},
-        labels=_by_label(lowest, wide, axis),
+        labels=_by_label(table, wide, axis),
         confusions=tuple(
             Confusion(one, other, times)
             for (one, other), times in sorted(confused.items(), key=lambda item: (-item[1], item[0]))
@@ -198,15 +220,14 @@ def _values(answers: Answers) -> dict[str, frozenset[str]]:
     return answers.labels | dict.fromkeys(answers.mixed, MIXED_VALUE)
 
 
-def _by_label(
-    units: Sequence[Sequence[frozenset[str]]], wide: Mapping[frozenset[str], frozenset[str]], axis: Axis
-) -> tuple[LabelAgreement, ...]:
+def _by_label(table: Table, wide: Mapping[frozenset[str], frozenset[str]], axis: Axis) -> tuple[LabelAgreement, ...]:
     found = []
     for label in axis.labels:
-        table = Table.of([[label.id in wide[value] for value in unit] for unit in units])
-        given = int(table.counts[:, table.values.index(True)].sum()) if True in table.values else 0
+        having = {value for value in table.values if label.id in wide[value]}
+        held = table.recoded(having.__contains__)
+        given = int((held.value == held.values.index(True)).sum()) if True in held.values else 0
         if given:
-            found.append(LabelAgreement(label.id, given, krippendorff_alpha(table)[0], fleiss_kappa(table)))
+            found.append(LabelAgreement(label.id, given, krippendorff_alpha(held)[0], fleiss_kappa(held)))
     return tuple(found)
 
 
