@@ -26,6 +26,8 @@ BENCHMARKS = {
     "item_costs": "item_costs:benchmark",
     "streaming": "streaming:benchmark",
     "encoders": "encoders:benchmark",
+    "labels_quality": "labels_quality:quality",
+    "labels_speed": "labels_speed:benchmark",
     "load": "load:benchmark",
     "search_scale": "search_scale:benchmark",
     "search_engines": "search_engines:benchmark",

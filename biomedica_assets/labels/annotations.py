@@ -23,7 +23,7 @@ from biomedica_assets.labels.classifier import decided as classifier_decides
 from biomedica_assets.labels.decisions import CLASSIFIER, RANKS, choose
 from biomedica_assets.labels.examples import Verdicts, iter_inputs, panels_of
 from biomedica_assets.labels.label_model import LabelModel
-from biomedica_assets.labels.propagate import REVIEW, of_verdict, propagate
+from biomedica_assets.labels.propagate import CONCEPT, REVIEW, of_verdict, propagate
 from biomedica_assets.labels.space import SpaceRecord
 from biomedica_assets.labels.taxonomy import Taxonomy
 from biomedica_assets.labels.weak import MESH, Said, WeakLabeller
@@ -175,6 +175,10 @@ class _Chunk:
         self.counts: dict[str, int] = {}
         self._reviews = sources.reviews(manifest.chunk)
         self._weak: dict[str, list[Said]] = {}
+        self._axes = {axis.id: number for number, axis in enumerate(sources.taxonomy.axes)}
+        self._labels = {label: number for number, label in enumerate(sources.taxonomy.labels)}
+        self._models = {CLASSIFIER: sources.model.id if sources.model else "", CONCEPT: sources.consensus}
+        self._models[REVIEW] = sources.consensus
 
     def annotations(self) -> Iterator[Row]:
         """Rows of `annotations`; fills ``held`` and ``counts``."""
@@ -207,9 +211,7 @@ class _Chunk:
     def _rows(
         self, row: Row, said: list[Said], decided: set[Said], chosen: set[Said], abstained: Iterable[Said]
     ) -> Iterator[Row]:
-        models = {CLASSIFIER: self.sources.model.id if self.sources.model else ""}
-        models |= {source: self.sources.consensus for source, rank in RANKS.items() if rank in (0, 2)}
-        order = {axis.id: number for number, axis in enumerate(self.sources.taxonomy.axes)}
+        order, models = self._axes, self._models
         every = [(one, one.label) for one in said] + [(one, None) for one in abstained]
         for one, label in sorted(
             every, key=lambda e: (order[e[0].axis], RANKS[e[0].source], -e[0].probability, e[1] or "", e[0].source)
@@ -234,8 +236,7 @@ class _Chunk:
 
     def _holds(self, row: Row, chosen: Mapping[str, Said], concept: int | None) -> Row:
         taxonomy = self.sources.taxonomy
-        order = {label: number for number, label in enumerate(taxonomy.labels)}
-        labels = sorted(taxonomy.expand(chosen), key=order.__getitem__)
+        labels = sorted(taxonomy.expand(chosen), key=self._labels.__getitem__)
         published = taxonomy.published(list(chosen))
         return {
             **row,

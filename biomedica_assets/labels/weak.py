@@ -128,7 +128,7 @@ class WeakLabeller:
     """Rules made ready for one taxonomy; labels that it does not have are left out (``unknown`` names them)."""
 
     def __init__(self, rules: Rules, taxonomy: Taxonomy) -> None:
-        self.rules = rules
+        self.rules, self.id = rules, rules.id
         self.unknown = sorted(rules.labels() - taxonomy.labels.keys())
         self._axis = {label: taxonomy.axis_of(label).id for label in rules.labels() if label in taxonomy.labels}
         self._phrases: dict[str, list[tuple[int, bool]]] = {}
@@ -138,10 +138,6 @@ class WeakLabeller:
                     self._phrases.setdefault(" ".join(words(phrase)), []).append((number, wanted))
         self._longest = max((phrase.count(" ") + 1 for phrase in self._phrases), default=1)
         self._first = {phrase.partition(" ")[0] for phrase in self._phrases}
-
-    @property
-    def id(self) -> str:
-        return self.rules.id
 
     def label(
         self, caption: str | None, *, panels: int, kind: str | None, images: int = 1, mesh: Collection[str] = ()
