@@ -580,7 +580,7 @@ VOTES = Table(
             "labels by axis; an axis that was not answered is left out",
             required=True,
         ),
-        Column("mixed", _BOOL, "the concept's pictures have no label in common", required=True),
+        Column("mixed", _BOOL, "the pictures have no label in common on the axes left out", required=True),
         Column("unsure", _BOOL, "the annotator looked and could not tell", required=True),
         Column("comment", _TEXT, "what else the annotator wrote"),
         Column("shown", _TEXTS, "image_ids that were looked at", required=True),

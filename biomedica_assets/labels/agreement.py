@@ -8,6 +8,7 @@ What does not belong here: which label holds (`consensus`), how the numbers are 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from biomedica_assets.labels.taxonomy import Axis, Taxonomy
 from biomedica_assets.labels.votes import Vote
 
 RESAMPLES = 500
+MOST_TARGETS = 2500
+"""Of more targets so many are measured, those with the smallest hashes: intervals are narrow, and work is bounded."""
 MIXED_VALUE = frozenset({"(mixed)"})
 """What an annotator states who finds nothing in common: a value like others, of which nobody else's comes near."""
 
@@ -100,7 +103,7 @@ def krippendorff_alpha(
     sizes = table.sizes
     if not len(sizes):
         return None, None
-    apart = np.array([[distance(one, other) for other in table.values] for one in table.values])
+    apart = _distances(table.values, distance)
     within = table.within(apart) / (sizes - 1)
 
     def alpha(weights: np.ndarray) -> float:
@@ -119,6 +122,17 @@ def krippendorff_alpha(
         return float(found), None
     low, high = np.quantile(usable, [0.025, 0.975]).tolist()
     return float(found), (low, high)
+
+
+def _distances(values: list[Any], distance: Distance) -> np.ndarray:
+    if distance is nominal:
+        return 1 - np.eye(len(values), dtype=np.float32)
+    if distance is not jaccard:
+        return np.array([[distance(one, other) for other in values] for one in values])
+    members = sorted(set().union(*values))
+    held = np.array([[member in value for member in members] for value in values], np.float32)
+    both, sizes = held @ held.T, held.sum(1)
+    return 1 - both / (sizes[:, None] + sizes - both)
 
 
 def fleiss_kappa(table: Table) -> float | None:
@@ -157,13 +171,16 @@ class Confusion:
 
 @dataclass(frozen=True)
 class AxisAgreement:
-    """Agreement on one axis. ``units`` are the targets that two or more annotators answered, ``values`` their answers.
+    """Agreement on one axis. ``units`` of the ``targets`` that two or more annotators answered are measured, by hash.
+
+    ``values`` are their answers.
 
     ``alpha`` takes the distance of two answers for what `distance_on` says, ``kappa`` every set of labels for a value
     of its own. ``same`` is the mean likeness of two answers. ``pairs`` has it by pair of annotators, with how often.
     """
 
     axis: str
+    targets: int
     units: int
     values: int
     annotators: int
@@ -186,7 +203,9 @@ def distance_on(axis: Axis) -> Distance:
 
 def agreement_on(stated: Mapping[str, Answers], axis: Axis, taxonomy: Taxonomy) -> AxisAgreement:
     """Agreement of what annotators state on an axis (`consensus.answers_on`). Who is unsure states nothing here."""
-    given = {target: dict(sorted(_values(answers).items())) for target, answers in sorted(stated.items())}
+    every = {target: dict(sorted(_values(answers).items())) for target, answers in sorted(stated.items())}
+    several = [target for target, values in every.items() if len(values) > 1]
+    given = {target: every[target] for target in sorted(several, key=_hash)[:MOST_TARGETS]}
     table = Table.of(list(values.values()) for values in given.values())
     wide = {value: value if value == MIXED_VALUE else frozenset(taxonomy.expand(value)) for value in table.values}
     distance = distance_on(axis)
@@ -200,9 +219,10 @@ def agreement_on(stated: Mapping[str, Answers], axis: Axis, taxonomy: Taxonomy) 
     everything = [likeness for found in pairs.values() for likeness in found]
     return AxisAgreement(
         axis=axis.id,
+        targets=len(several),
         units=len(table.sizes),
         values=len(table.value),
-        annotators=len({name for values in given.values() for name in values}),
+        annotators=len({name for values in every.values() for name in values}),
         alpha=alpha,
         interval=interval,
         kappa=fleiss_kappa(table),
@@ -214,6 +234,10 @@ def agreement_on(stated: Mapping[str, Answers], axis: Axis, taxonomy: Taxonomy) 
             for (one, other), times in sorted(confused.items(), key=lambda item: (-item[1], item[0]))
         ),
     )
+
+
+def _hash(target: str) -> bytes:
+    return hashlib.sha256(target.encode()).digest()
 
 
 def _values(answers: Answers) -> dict[str, frozenset[str]]:

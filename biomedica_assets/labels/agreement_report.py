@@ -80,6 +80,7 @@ class Agreement:
         """What the record of the report holds, by axis."""
         return {
             one.axis: {
+                "targets": one.targets,
                 "units": one.units,
                 "answers": one.values,
                 "annotators": one.annotators,

@@ -46,8 +46,8 @@ class NewVote(BaseModel):
     """What an annotator says, before it is a vote. Raises pydantic's ValidationError.
 
     Either (``space``, ``concept``) or (``image_id``, ``sha256``) is the target. ``answers`` are labels by axis; an axis
-    that is left out was not answered. ``mixed``: the concept's pictures have no label in common. ``unsure``: the
-    annotator looked and could not tell. ``shown``: the images that were looked at. ``seconds``: how long that took.
+    that is left out was not answered. ``mixed``: on the axes left out, the concept's pictures have no label in common.
+    ``unsure``: the annotator looked and could not tell. ``shown``: the images that were looked at. ``seconds``: how long that took.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

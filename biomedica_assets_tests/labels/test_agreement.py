@@ -155,6 +155,13 @@ def test_unsure_is_no_value_and_mixed_is_one():
     assert found.confusions == (Confusion("(mixed)", "table", 1),)
 
 
+def test_of_many_targets_some_are_measured(monkeypatch):
+    monkeypatch.setattr("biomedica_assets.labels.agreement.MOST_TARGETS", 20)
+    cast = [made(0, name, concept=n, answers={"figure_kind": ("table",)}) for n in range(50) for name in ("ada", "bob")]
+    found = on("figure_kind", cast)
+    assert (found.targets, found.units, found.values) == (50, 20, 40)
+
+
 def test_one_annotator_or_none():
     assert on("figure_kind", []).alpha is None
     alone = on("figure_kind", votes("figure_kind", ada="table map"))
