@@ -47,7 +47,7 @@ class NewVote(BaseModel):
 
     Either (``space``, ``concept``) or (``image_id``, ``sha256``) is the target. ``answers`` are labels by axis; an axis
     that is left out was not answered. ``mixed``: on the axes left out, the concept's pictures have no label in common.
-    ``unsure``: the annotator looked and could not tell. ``shown``: the images that were looked at. ``seconds``: how long that took.
+    ``unsure``: the annotator looked and could not tell. ``shown``: the images looked at. ``seconds``: how long it took.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

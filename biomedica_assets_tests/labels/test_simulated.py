@@ -1,18 +1,25 @@
 """Simulated annotators: the truth they start from, how they err, and that they vote once."""
 
+import pyarrow.parquet as pq
 import pytest
 
+from biomedica_assets import schemas
+from biomedica_assets.labels.sheets import SheetsRecord
 from biomedica_assets.labels.simulated import (
     ANNOTATORS,
     KINDS,
     SimulatedAnnotator,
     beside,
+    cast_simulated,
     labels_of,
     sample_truth,
     shared_labels,
 )
 from biomedica_assets.labels.taxonomy import load_taxonomy
+from biomedica_assets.labels.vote_log import VoteLog
 from biomedica_assets.sample.pictures import DRAWINGS
+from biomedica_assets.store.files import Files
+from biomedica_assets.store.manifests import DataFile
 
 TAXONOMY = load_taxonomy()
 
@@ -86,6 +93,44 @@ def test_errors_are_as_frequent_as_said_and_always_the_same():
     taken = [one["modality"][0] for one in said if one["modality"] != ("radiography",)]
     assert set(taken) == set(beside("radiography", TAXONOMY))
     assert max(map(taken.count, set(taken))) < 2 * len(taken) / len(set(taken))
+
+
+@pytest.fixture
+def sheets(tmp_path):
+    """Sheets of two concepts: four bar plots, and two of them with two tables."""
+    files = Files(tmp_path / "store")
+    bars, tables = ([t for t in sample_truth().values() if t["kind"] == kind] for kind in ("bar_plot", "table_image"))
+    rows = [
+        {
+            **{"space": "s1", "concept": concept, "role": "nearest", "position": place, "chunk": "c", "distance": 0.1},
+            **dict.fromkeys(("figure_id", "image_id"), f"{picture['article_id']}/F{place}"),
+            **{name: picture[name] for name in ("article_id", "sha256")},
+        }
+        for concept, members in enumerate(([*bars[:4]], [*bars[4:6], *tables[:2]]))
+        for place, picture in enumerate(members)
+    ]
+    path = "concepts/files/sheets-x.parquet"
+    (tmp_path / "store/concepts/files").mkdir(parents=True)
+    pq.write_table(schemas.rows_to_table(schemas.CONTACT_SHEETS, rows), tmp_path / "store" / path)
+    return files, SheetsRecord("s1", DataFile(path, 0, "", len(rows)), 4, [4, 4], [4, 4])
+
+
+def test_they_vote_once_on_concepts_and_images_and_err_as_said(sheets):
+    files, record = sheets
+    annotators = (SimulatedAnnotator("sim-right", 0), SimulatedAnnotator("sim-unsure", 0, unsure=1))
+    assert cast_simulated(files, TAXONOMY, record, annotators=annotators, images=2) == 2 * (2 + 2)
+    assert cast_simulated(files, TAXONOMY, record, annotators=annotators, images=2) == 0
+    log = VoteLog(files)
+    log.refresh()
+    votes = log.current()
+    assert {vote.source for vote in votes} == {"simulated"}
+    assert all(vote.unsure for vote in votes if vote.annotator == "sim-unsure")
+    said = {vote.target: vote for vote in votes if vote.annotator == "sim-right"}
+    alike, apart = said["concept:s1/0"], said["concept:s1/1"]
+    plots = {"modality": ("no_technique",), "specimen": ("no_specimen",), "panel_type": ("single",)}
+    assert (alike.answers, alike.mixed, len(alike.shown)) == ({"figure_kind": ("bar_plot",), **plots}, False, 4)
+    assert (apart.answers, apart.mixed) == (plots, True)
+    assert sum(vote.target_kind == "image" for vote in said.values()) == 2
 
 
 def test_names_are_told_apart():
