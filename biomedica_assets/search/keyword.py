@@ -223,6 +223,10 @@ class KeywordIndex:
         hits = result.hits[:limit]
         return Ranked([address for _, address in hits], [float(score or 0) for score, _ in hits], int(result.count))
 
+    def spread(self, token: str, fields: Iterable[str]) -> int:
+        """In how many documents a token is, of the field where it is in most."""
+        return max(int(self._searcher.doc_freq(field, token)) for field in fields)
+
     def count(self, query: tantivy.Query) -> int:
         """How many documents it finds."""
         result: Any = self._searcher.search(query, 1, True)  # the stubs do not know `count`

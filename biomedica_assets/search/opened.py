@@ -213,12 +213,14 @@ class OpenGeneration:
         hits = [maker.figure(addresses[row], score) for row, score in part if row in addresses]
         behind = 0
         if words.query is not None and words.count > len(words.rows):
-            rest = all_of([words.query], [self.figures.terms("row", rows)])
-            start = max(0, offset - len(fused))
-            ranked = self.figures.search(rest, max(request.limit - len(part), 0), start)
-            behind = ranked.count
             if len(part) < request.limit:
+                rest = all_of([words.query], [self.figures.terms("row", rows)])
+                ranked = self.figures.search(rest, request.limit - len(part), max(0, offset - len(fused)))
                 hits += [maker.figure(address, 0.0) for address in ranked.addresses]
+            # What only vectors found may have the words too: looking at those is less than counting all but them.
+            others = np.setdiff1d(rows, words.rows).tolist()
+            also = self.figures.count(all_of([self.figures.terms("row", others), words.query])) if others else 0
+            behind = words.count - len(words.rows) - also
         total = len(fused) + behind
         more = offset + request.limit < total
         return Page(hits, total, mode == "keyword", more, mode, words.loose, [*text.warnings, *found.warnings])

@@ -16,6 +16,8 @@ import tantivy
 from biomedica_assets.search.keyword import KeywordIndex
 
 MAX_CLAUSES = 64
+TELLING = 12
+"""So many words of a long text are searched for, the rarest: the others cost the most and say the least."""
 
 _PART = re.compile(
     r"(?P<no>-)?(?:(?P<field>caption|mention|article):)?(?:\"(?P<phrase>[^\"]*)(?P<end>\"?)|(?P<word>\S+))"
@@ -82,6 +84,7 @@ def text_query(index: KeywordIndex, text: str, boosts: Mapping[str, Mapping[str,
     """
     clauses, warnings = parse(text)
     wanted: list[tantivy.Query] = []
+    spread: list[int] = []  # in how many documents each wanted one is, phrases counting as the rarest
     common: list[tantivy.Query] = []
     unwanted: list[tantivy.Query] = []
     seen = set()
@@ -102,6 +105,10 @@ def text_query(index: KeywordIndex, text: str, boosts: Mapping[str, Mapping[str,
             common.append(query)
         else:
             wanted.append(query)
+            spread.append(0 if clause.phrase or len(tokens) > 1 else index.spread(tokens[0], fields))
+    if len(wanted) > TELLING:
+        kept = sorted(sorted(range(len(wanted)), key=lambda place: spread[place])[:TELLING])
+        wanted = [wanted[place] for place in kept]
     wanted = wanted or common
     if not wanted and not unwanted:
         return TextQuery(None, None, None, [*warnings, f"nothing to search for in {text!r}"] if text else warnings)
