@@ -12,8 +12,9 @@ Measured over folds of whole articles:
 In each fold experts look at the clusters of the training pictures only: a concept space is fitted on them, three
 simulated annotators with known errors are shown up to 36 members of each concept, and their consensus labels it.
 Ways: `majority` (the commonest labels), `pixels` (the classifier on 24 x 24 pixels), `rules` (caption words),
-`clusters` (the concept's label copied to its members), `classifier` (fitted on the members of voted concepts),
-`every picture` (the classifier if experts had voted on each training picture), `chosen` (what the pipeline says holds).
+`clusters` (the concept's label copied to all members), `near clusters` (to those near the centre), `classifier` (fitted
+on the members of voted concepts), `every picture` (the classifier if experts had voted on each training picture),
+`chosen` (what the pipeline says holds).
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ import numpy as np
 
 from benchmarks.encoders import BCCD, cells
 from benchmarks.measure import SHARED, Table, main, run
+from biomedica_assets.labels.annotations import DENIED
 from biomedica_assets.labels.classifier import calibration, decided, likeliest
 from biomedica_assets.labels.consensus import reach_consensus
 from biomedica_assets.labels.decisions import CLASSIFIER, choose
 from biomedica_assets.labels.examples import Verdict, Verdicts, closeness
 from biomedica_assets.labels.label_model import Inputs, LabelModel, fit_model
-from biomedica_assets.labels.propagate import CONCEPT
+from biomedica_assets.labels.propagate import CONCEPT, DECIDES, reliability
 from biomedica_assets.labels.simulated import ANNOTATORS, labels_of, shared_labels
 from biomedica_assets.labels.space import default_clusters, fit_space
 from biomedica_assets.labels.taxonomy import Taxonomy, load_taxonomy
@@ -232,6 +234,7 @@ class Guess:
     top: str | None
     probability: float
     sure: bool = True
+    denied: frozenset[str] = frozenset()
 
 
 Guesses = dict[str, dict[str, list[Guess | None]]]
@@ -271,12 +274,19 @@ def _fold(pictures: Pictures, train: np.ndarray, test: np.ndarray) -> dict[str, 
     every = {a: [frozenset(pictures.answers[i][a]) if a in pictures.answers[i] else None for i in train] for a in axes}
     ones = {a: np.ones(len(train)) for a in axes}
     voted = _fit(pictures, train, labels, weights)
+    sizes = np.bincount(own.concept, minlength=clusters)
+    copied = [
+        {a: v._replace(probability=v.probability * reliability(d, fit.distance_median, int(sizes[c])))
+         for a, v in said[f"concept:s/{c}"].items()}
+        for c, d in zip(new.concept, new.distance, strict=True)
+    ]  # fmt: skip
     ways = {
         "majority": _majority(pictures, train, test),
         "pixels": _apply(
             _fit(pictures, train, labels, weights, pixels=True), pictures.inputs(test, pixels=True), pictures
         ),
         "clusters": [{a: _copied(said[f"concept:s/{c}"].get(a)) for a in axes} for c in new.concept],
+        "near clusters": [{a: _copied(one.get(a), DECIDES) for a in axes} for one in copied],
         "classifier": _apply(voted, pictures.inputs(test), pictures),
         "every picture": _apply(_fit(pictures, train, every, ones), pictures.inputs(test), pictures),
     }
@@ -287,10 +297,9 @@ def _fold(pictures: Pictures, train: np.ndarray, test: np.ndarray) -> dict[str, 
             labeller.label(pictures.captions[i], panels=int(pictures.panels[i]), kind=pictures.kinds[i]) for i in test
         ]
         ways["rules"] = [{a: _ruled(one, a, labeller) for a in axes} for one in weak]
-    copied = [said[f"concept:s/{c}"] for c in new.concept]
     ways["chosen"] = [
-        _chosen(pictures, guesses, verdict, one, distance <= fit.far)
-        for guesses, verdict, one, distance in zip(ways["classifier"], copied, weak, new.distance, strict=True)
+        _chosen(pictures, guesses, verdict, one)
+        for guesses, verdict, one in zip(ways["classifier"], copied, weak, strict=True)
     ]
     return {way: {axis: [one[axis] for one in rows] for axis in axes} for way, rows in ways.items()}
 
@@ -358,7 +367,8 @@ def _apply(model: LabelModel, inputs: Inputs, pictures: Pictures) -> list[dict[s
         for row, (top, held) in enumerate(zip(tops, sure, strict=True)):
             there = {label for label, value in zip(fitted.labels, p[row], strict=True) if value >= 0.5}
             labels = frozenset(held or there if axis.several else held or [fitted.labels[top]])
-            found[row][axis.id] = Guess(labels, fitted.labels[top], float(p[row, top]), bool(held))
+            denied = frozenset(label for label, value in zip(fitted.labels, p[row], strict=True) if value < DENIED)
+            found[row][axis.id] = Guess(labels, fitted.labels[top], float(p[row, top]), bool(held), denied)
     return found
 
 
@@ -371,8 +381,8 @@ def _majority(pictures: Pictures, train: np.ndarray, test: np.ndarray) -> list[d
     return [guess] * len(test)
 
 
-def _copied(verdict: Verdict | None) -> Guess:
-    if verdict is None:
+def _copied(verdict: Verdict | None, least: float = 0.0) -> Guess:
+    if verdict is None or verdict.probability < least:
         return Guess(frozenset(), None, 0.0, False)
     return Guess(frozenset(verdict.labels), verdict.labels[0], verdict.probability)
 
@@ -384,24 +394,25 @@ def _ruled(said: list[Said], axis: str, labeller: WeakLabeller) -> Guess:
 
 
 def _chosen(
-    pictures: Pictures, guesses: dict[str, Guess], verdicts: dict[str, Verdict], weak: list[Said], near: bool
+    pictures: Pictures, guesses: dict[str, Guess], verdicts: dict[str, Verdict], weak: list[Said]
 ) -> dict[str, Guess]:
     found = {}
     for axis in pictures.taxonomy.axes:
         guess, verdict = guesses[axis.id], verdicts.get(axis.id)
         said = [Said(axis.id, label, guess.probability, CLASSIFIER) for label in guess.labels if guess.sure]
-        if verdict is not None and near:
+        if verdict is not None and verdict.probability >= DECIDES:
             said += [Said(axis.id, label, verdict.probability, CONCEPT) for label in verdict.labels]
         said += [one for one in weak if one.axis == axis.id and one.probability >= load_rules().decides]
-        held = choose(said, axis, pictures.taxonomy)
+        held = choose(said, axis, pictures.taxonomy, guess.denied)
         top = max(held.values(), key=lambda one: one.probability, default=None)
-        found[axis.id] = Guess(frozenset(held), top.label if top else None, top.probability if top else 0.0, bool(held))
+        labels = frozenset(held)
+        found[axis.id] = Guess(labels, top.label if top else None, top.probability if top else 0.0, bool(held))
     return found
 
 
 # Scores ------------------------------------------------------------------------------------------------------------
 
-_WAYS = ("majority", "pixels", "rules", "clusters", "classifier", "every picture", "chosen")
+_WAYS = ("majority", "pixels", "rules", "clusters", "near clusters", "classifier", "every picture", "chosen")
 _SCORES = ("accuracy", "exact", "macro_f1", "ece", "answered", "right_of_answered")
 
 

@@ -124,7 +124,7 @@ def _chunk(folder: Path, images: int) -> tuple[Any, str, Any, Inputs]:
         labels = tuple(label.id for label in axis.labels)
         weights = random.normal(0, 0.5, (preparation.wide, len(labels))).astype(np.float32)
         bias, thresholds = np.full(len(labels), -2, np.float32), np.full(len(labels), 0.6, np.float32)
-        axes[axis.id] = AxisModel(axis.id, labels, weights, bias, 1.0, thresholds)
+        axes[axis.id] = AxisModel(axis.id, labels, weights, bias, 1.0, 0.0, thresholds)
     model = LabelModel(taxonomy.id, "e", "e", preparation, axes, id="random")
     sources = Sources(taxonomy, WeakLabeller(load_rules(), taxonomy), model, record, verdicts, "votes")
     return files, chunk, sources, Inputs(vectors, texts, np.full(images, 2))

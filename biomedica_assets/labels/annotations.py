@@ -23,7 +23,7 @@ from biomedica_assets.labels.classifier import decided as classifier_decides
 from biomedica_assets.labels.decisions import CLASSIFIER, RANKS, choose
 from biomedica_assets.labels.examples import Verdicts, iter_inputs, panels_of
 from biomedica_assets.labels.label_model import LabelModel
-from biomedica_assets.labels.propagate import CONCEPT, REVIEW, of_verdict, propagate
+from biomedica_assets.labels.propagate import CONCEPT, DECIDES, REVIEW, of_verdict, propagate
 from biomedica_assets.labels.space import SpaceRecord
 from biomedica_assets.labels.taxonomy import Taxonomy
 from biomedica_assets.labels.weak import MESH, Said, WeakLabeller
@@ -49,7 +49,7 @@ LEAST = 0.1
 MOST = 5
 """Such labels per image and axis."""
 DENIED = 0.2
-"""A label that the classifier knows and gives less than this is not added by a later source."""
+"""A label that the classifier knows and gives less than this is not held to be there by a later source."""
 
 _CHUNK_INPUTS = ("articles", "figures", "captions", "images")
 _DERIVED_INPUTS = ("image_features", "caption_features", "concepts", "metadata")
@@ -194,8 +194,8 @@ class _Chunk:
             denied: set[str] = set()
             review = list(of_verdict(self._reviews.get(f"image:{row['sha256']}", {}), REVIEW))
             said, decided = [*said, *review], [*decided, *review]
-            concept, propagated, near = concepts.get(row["image_id"], (None, [], False))
-            said, decided = [*said, *propagated], [*decided, *(propagated if near else ())]
+            concept, copied = concepts.get(row["image_id"], (None, []))
+            said, decided = [*said, *copied], [*decided, *(one for one in copied if one.probability >= DECIDES)]
             if row["image_id"] in classified:
                 counts["classified"] += 1
                 likely, sure, abstained, denied = classified[row["image_id"]]
@@ -291,15 +291,15 @@ class _Chunk:
             found.update(zip((row["image_id"] for row in rows), each, strict=True))
         return found
 
-    def _concepts(self) -> dict[str, tuple[int, list[Said], bool]]:
-        """By image_id: its concept, what that one's votes say, whether it lies near enough."""
+    def _concepts(self) -> dict[str, tuple[int, list[Said]]]:
+        """By image_id: its concept, what that one's votes say."""
         made, space = self.derived["concepts"], self.sources.space
         if made is None or space is None or made.inputs["space"] != space.id:
             return {}
         rows = list(iter_rows(self.files, made.file.path, ["image_id", "concept", "distance"]))
         return {
-            image_id: (row["concept"], said, near)
-            for row, (image_id, said, near) in zip(rows, propagate(rows, self.sources.verdicts, space), strict=True)
+            image_id: (row["concept"], said)
+            for row, (image_id, said) in zip(rows, propagate(rows, self.sources.verdicts, space), strict=True)
         }
 
     def _figures(self) -> dict[str, _Figure]:

@@ -22,7 +22,7 @@ from biomedica_assets.labels.taxonomy import Axis, Taxonomy
 FOLDS = 5
 MIN_IMAGES, MIN_ARTICLES = 8, 4
 """A label with fewer examples, or from fewer articles, is left out; so is one that as few do not have."""
-PENALTY = 10.0
+PENALTY = 100.0
 """Inverse of the squared penalty (C), measured in docs/labels.md."""
 BINS = 10
 """Of the calibration curve, equally wide."""
@@ -70,7 +70,8 @@ class LabelScores:
 class AxisModel:
     """Classifier of one axis.
 
-    ``weights`` [wide, labels] and ``bias`` [labels] give logits, ``temperature`` divides them. ``thresholds``
+    ``weights`` [wide, labels] and ``bias`` [labels] give logits; divided by ``temperature`` and moved by ``shift`` they
+    are calibrated. ``thresholds``
     [labels]: probability from which a label is held to be there, above 1 where that could not be said surely enough.
     ``left_out``: labels that some example has but too few, with their number of images.
     """
@@ -80,6 +81,7 @@ class AxisModel:
     weights: np.ndarray
     bias: np.ndarray
     temperature: float
+    shift: float
     thresholds: np.ndarray
     scores: AxisScores | None = None
     label_scores: tuple[LabelScores, ...] = ()
@@ -88,7 +90,7 @@ class AxisModel:
     def probabilities(self, vectors: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
         """float64 [n, labels] of prepared vectors [n, wide]; a label is never likelier than the one above it."""
         logits = np.asarray(vectors, np.float64) @ self.weights + self.bias
-        return _below_parents(_sigmoid(logits / self.temperature), self.labels, taxonomy)
+        return _below_parents(_sigmoid(logits / self.temperature + self.shift), self.labels, taxonomy)
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
@@ -198,9 +200,9 @@ def fit_axis(
     for train, test in _splits(strata, groups, folds, seed):
         coefficients, bias = _fit(x[train], y[train], w[train])
         held_out[test] = x[test] @ coefficients + bias
-    temperature = _temperature(held_out, y, w)
+    temperature, shift = _calibrate(held_out, y, w)
     before = _below_parents(_sigmoid(held_out), labels, taxonomy)
-    after = _below_parents(_sigmoid(held_out / temperature), labels, taxonomy)
+    after = _below_parents(_sigmoid(held_out / temperature + shift), labels, taxonomy)
     thresholds = np.array([_threshold(after[:, i], y[:, i], w, precision) for i in range(len(labels))])
     coefficients, bias = _fit(x, y, w)
     return AxisModel(
@@ -208,7 +210,8 @@ def fit_axis(
         labels=labels,
         weights=coefficients.astype(np.float32),
         bias=bias.astype(np.float32),
-        temperature=round(float(temperature), 4),
+        temperature=temperature,
+        shift=shift,
         thresholds=thresholds.round(4).astype(np.float32),
         scores=_axis_scores(before, after, thresholds, said, groups, labels, axis, taxonomy, y),
         label_scores=tuple(_label_scores(i, labels[i], after, thresholds, y, groups) for i in range(len(labels))),
@@ -252,19 +255,27 @@ def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.nd
     return coefficients, bias
 
 
-def _temperature(logits: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
-    """The divisor of logits by which held-out answers are likeliest (Guo et al. 2017), between 1/8 and 8."""
-    from scipy.optimize import minimize_scalar
+def _calibrate(logits: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+    """Temperature and shift by which held-out answers are likeliest (Platt 1999, for all labels of an axis at once).
+
+    With few examples the penalty keeps rare labels from ever being likely: the shift makes up for it.
+    """
+    from scipy.optimize import minimize
 
     known = y >= 0
     z, answer, weight = logits[known], y[known], np.broadcast_to(w[:, None], y.shape)[known]
 
-    def loss(log_temperature: float) -> float:
-        scaled = z / np.exp(log_temperature)
-        return float((weight * (np.logaddexp(0, scaled) - answer * scaled)).sum() / weight.sum())
+    weight = weight / weight.sum()
 
-    found = minimize_scalar(loss, bounds=(-np.log(8), np.log(8)), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x))
+    def loss(place: np.ndarray) -> tuple[float, np.ndarray]:
+        moved = z * place[0] + place[1]
+        wrong = weight * (_sigmoid(moved) - answer)
+        return float((weight * (np.logaddexp(0, moved) - answer * moved)).sum()), np.array([wrong @ z, wrong.sum()])
+
+    found = minimize(
+        loss, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=[(1 / 8, 8), (-4, 4)], options={"gtol": 1e-7}
+    )
+    return round(float(1 / found.x[0]), 4), round(float(found.x[1]), 4)
 
 
 def _threshold(p: np.ndarray, y: np.ndarray, w: np.ndarray, precision: float) -> float:

@@ -5,7 +5,7 @@ What does not belong here: what each source says (`propagate`, `classifier`, `we
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from biomedica_assets.labels.propagate import CONCEPT, REVIEW
 from biomedica_assets.labels.taxonomy import Axis, Taxonomy
@@ -16,11 +16,11 @@ RANKS = {REVIEW: 0, CLASSIFIER: 1, CONCEPT: 2} | dict.fromkeys(SOURCES, 3)
 """By source: the lower goes before the higher."""
 
 
-def choose(decided: Iterable[Said], axis: Axis, taxonomy: Taxonomy, denied: Collection[str] = ()) -> dict[str, Said]:
+def choose(decided: Iterable[Said], axis: Axis, taxonomy: Taxonomy, denied: Set[str] = frozenset()) -> dict[str, Said]:
     """By label what holds on an axis, and who says it.
 
     The best source that decides anything gives the labels. A later one may only add detail: put a label that lies
-    below one of these in its place, unless the classifier denies it.
+    below one of these in its place. Sources behind the classifier are not heard where it denies what they say.
 
     Args:
         decided: what the sources decided on this axis.
@@ -34,10 +34,12 @@ def choose(decided: Iterable[Said], axis: Axis, taxonomy: Taxonomy, denied: Coll
     held: dict[str, Said] = {}
     for rank in sorted(by_rank):
         said = by_rank[rank]
+        if rank > RANKS[CLASSIFIER]:
+            said = {label: one for label, one in said.items() if denied.isdisjoint(taxonomy.expand([label]))}
         if not held:
             held = {label: said[label] for label in _lowest(said, axis, taxonomy)}
             continue
-        for label in _lowest({name: one for name, one in said.items() if name not in denied}, axis, taxonomy):
+        for label in _lowest(said, axis, taxonomy):
             above = [name for name in taxonomy.ancestors(label) if name in held]
             for name in above:
                 del held[name]

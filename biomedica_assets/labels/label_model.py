@@ -264,6 +264,7 @@ def load_model(files: Files, record: ModelRecord) -> LabelModel:
                 weights=arrays[f"{name}.weights"],
                 bias=arrays[f"{name}.bias"],
                 temperature=about["temperature"],
+                shift=about["shift"],
                 thresholds=np.array(about["thresholds"], np.float32),
                 scores=AxisScores(**about["scores"]),
                 label_scores=tuple(LabelScores(**one) for one in about["label_scores"]),
@@ -295,6 +296,7 @@ def _about(axis: AxisModel) -> dict[str, Any]:
     return {
         "labels": list(axis.labels),
         "temperature": axis.temperature,
+        "shift": axis.shift,
         "thresholds": [round(float(value), 4) for value in axis.thresholds],
         "scores": asdict(axis.scores) if axis.scores else None,
         "label_scores": [asdict(one) for one in axis.label_scores],

@@ -1,7 +1,9 @@
 """What votes on concepts say of their members: the label of a cluster, copied to each of its images.
 
-This is how BIOMEDICA labelled all of its images. It is kept beside the label model's answers, for comparison and for
-labels of which there are too few examples. What does not belong here: which source wins (`annotations`).
+This is how BIOMEDICA labelled all of its images, however far from the centre. Here a copied label is the less probable
+the farther the image lies from the centre, and the fewer pictures the concept had; what is improbable is kept beside
+the label model's answers for comparison, and decides nothing. What does not belong here: which source wins
+(`decisions`).
 """
 
 from __future__ import annotations
@@ -14,20 +16,38 @@ from biomedica_assets.labels.weak import Said
 from biomedica_assets.schemas import Row
 
 CONCEPT, REVIEW = "concept", "review"
+DECIDES = 0.7
+"""Probability from which a copied label is held to be there."""
+REACH, STEEPNESS, SHRINKAGE = 1.6, 4, 0.5
+"""Of `reliability`; fitted by eye to pictures of held-out articles, see docs/labels.md."""
 
 
-def of_verdict(said: Mapping[str, Verdict], source: str) -> Iterator[Said]:
-    """One `Said` for each label of each axis."""
+def reliability(distance: float, median: float, size: int) -> float:
+    """How often a concept's label is right for a member, if it is right for the concept.
+
+    Args:
+        distance: of the member to the centre.
+        median: of such distances, of pictures that the space was not fitted on.
+        size: pictures of the concept in the sample that the space was fitted on.
+
+    >>> [round(reliability(r, 1.0, 100), 2) for r in (0.5, 1.0, 1.5, 2.0)]
+    [0.99, 0.86, 0.56, 0.29]
+    >>> [round(reliability(0.0, 1.0, size), 2) for size in (1, 2, 10)]
+    [0.67, 0.8, 0.95]
+    """
+    ratio = distance / median if median else 0.0
+    return size / (size + SHRINKAGE) / (1 + (ratio / REACH) ** STEEPNESS)
+
+
+def of_verdict(said: Mapping[str, Verdict], source: str, share: float = 1.0) -> Iterator[Said]:
+    """One `Said` for each label of each axis, with ``share`` of the verdict's probability."""
     for axis, verdict in said.items():
         for label in verdict.labels:
-            yield Said(axis, label, verdict.probability, source)
+            yield Said(axis, label, round(verdict.probability * share, 4), source)
 
 
-def propagate(rows: Iterable[Row], verdicts: Verdicts, space: SpaceRecord) -> Iterator[tuple[str, list[Said], bool]]:
-    """(image_id, what its concept's votes say of it, whether it lies near enough to be one of its pictures).
-
-    An image that lies farther from its centre than nearly all that the space was fitted on is like nothing that
-    anybody looked at: the concept is its nearest, and no more than that.
+def propagate(rows: Iterable[Row], verdicts: Verdicts, space: SpaceRecord) -> Iterator[tuple[str, list[Said]]]:
+    """(image_id, what its concept's votes say of it).
 
     Args:
         rows: of table `concepts`, of this space.
@@ -36,4 +56,8 @@ def propagate(rows: Iterable[Row], verdicts: Verdicts, space: SpaceRecord) -> It
     """
     for row in rows:
         said = verdicts.get(f"concept:{space.id}/{row['concept']}", {})
-        yield row["image_id"], list(of_verdict(said, CONCEPT)), row["distance"] <= space.far
+        size = space.sizes[row["concept"]]
+        yield (
+            row["image_id"],
+            list(of_verdict(said, CONCEPT, reliability(row["distance"], space.distance_median, size))),
+        )

@@ -13,6 +13,7 @@ from biomedica_assets.labels.concepts import build_concepts
 from biomedica_assets.labels.examples import Verdict, closeness, gather_examples, panels_of
 from biomedica_assets.labels.fitting import ensure_space
 from biomedica_assets.labels.outcomes import publish_consensus
+from biomedica_assets.labels.propagate import DECIDES, reliability
 from biomedica_assets.labels.space import load_space
 from biomedica_assets.labels.taxonomy import load_taxonomy
 from biomedica_assets.labels.training import NoVotesError, ensure_model, open_sources
@@ -319,7 +320,16 @@ def test_a_classifier_that_is_not_sure_abstains_and_says_so(voted):
     said = [r for r in rows(voted) if r["source"] == "classifier"]
     assert not any(r["decision"] or r["chosen"] for r in said)
     assert sum(r["label"] is None for r in said) == 48
-    assert {r["source"] for r in rows(voted) if r["chosen"] and r["axis"] == "figure_kind"} == {"concept"}
+    chosen = [r for r in rows(voted) if r["chosen"] and r["axis"] == "figure_kind"]
+    assert {r["source"] for r in chosen} == {"concept"}
+    placed = {row["image_id"]: row for row in rows(voted, table="concepts")}
+    space, _ = load_space(voted.files)
+    for row in (r for r in rows(voted) if r["source"] == "concept"):
+        place = placed[row["image_id"]]
+        verdict = sources.verdicts[f"concept:{space.id}/{place['concept']}"]["figure_kind"]
+        share = reliability(place["distance"], space.distance_median, space.sizes[place["concept"]])
+        assert row["probability"] == pytest.approx(verdict.probability * share, abs=1e-4)
+        assert row["decision"] == (row["probability"] >= DECIDES)
 
 
 def test_vectors_of_another_encoder_are_not_classified(voted):

@@ -66,11 +66,13 @@ def test_calibration_by_hand():
     assert calibration(np.array([1.0]), np.array([True])) == (0.0, [[1.0, 1.0, 1]])
 
 
-def test_temperature_finds_the_scale_that_was_put_in():
+def test_calibration_finds_scale_and_shift_that_were_put_in():
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 2, (4000, 1))
     y = (rng.random((4000, 1)) < 1 / (1 + np.exp(-logits))).astype(np.int8)
-    assert classifier._temperature(3 * logits, y, np.ones(4000)) == pytest.approx(3, rel=0.1)
+    temperature, shift = classifier._calibrate(3 * logits - 6, y, np.ones(4000))
+    assert temperature == pytest.approx(3, rel=0.1)
+    assert shift == pytest.approx(2, abs=0.2)
 
 
 def world(per_label=12, noise=0.1, seed=1):
