@@ -160,6 +160,9 @@ class Settings(BaseSettings):
     serve_names: str = Field("", description="host names to answer for, by comma; empty: loopback's, or any elsewhere")
     serve_origins: str = Field("", description="origins of other sites' pages that may call the API, by comma")
     serve_proxies: str = Field("", description="addresses of reverse proxies whose X-Forwarded-* count, by comma")
+    serve_labelling: bool | None = Field(
+        None, description="let callers vote; unset: on loopback without a proxy, names or serve_open"
+    )
     serve_root: str = Field("", description="path below which a proxy mounts the server, e.g. /figures")
     serve_rate: float = Field(0, ge=0, description="requests a second per caller and process; 0: no limit")
     serve_burst: int = Field(60, ge=1, description="requests that a caller may make at once before the rate counts")
@@ -220,7 +223,7 @@ def to_markdown() -> str:
         default = "" if field.default_factory else field.default
         shown = (
             ""
-            if default in ("", SecretStr(""))
+            if default in ("", None, SecretStr(""))
             else f"`{json.dumps(default) if isinstance(default, bool | tuple) else default}`"
         )
         variable = field.validation_alias or f"BIOMEDICA_{name.upper()}"

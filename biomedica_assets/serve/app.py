@@ -19,8 +19,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biomedica_assets import __version__
-from biomedica_assets.serve import api, api_search, logs, openai_tools, streams
+from biomedica_assets.serve import api, api_search, labelling_api, logs, openai_tools, streams
 from biomedica_assets.serve.gallery import Gallery
+from biomedica_assets.serve.labelling import Desk
+from biomedica_assets.serve.labelling_pages import LabellingPages
 from biomedica_assets.serve.limits import Gate
 from biomedica_assets.serve.mcp_server import McpEndpoint
 from biomedica_assets.serve.metrics import Metrics
@@ -49,6 +51,7 @@ _TAGS = [
     {"name": "articles", "description": "records of articles"},
     {"name": "stream", "description": "many images as one WebDataset"},
     {"name": "tools", "description": "for chat agents"},
+    {"name": "labelling", "description": "votes of annotators on concepts and images"},
     {"name": "dataset", "description": "what there is"},
     {"name": "operation", "description": "for operators"},
 ]
@@ -64,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     state = State(settings, metrics)
     gallery = Gallery(state)
+    desk = Desk(state)
     agents = McpEndpoint(state)
 
     @asynccontextmanager
@@ -89,11 +93,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         license_info={"name": "MIT (this software); every image has its own licence"},
     )
-    app.state.biomedica = state
+    app.state.biomedica, app.state.desk = state, desk
     for room in (api, api_search, streams, openai_tools):
         app.include_router(room.router(state))
+    app.include_router(labelling_api.router(desk))
     app.router.routes.append(agents.route())
     app.mount("/static", _Static(directory=STATIC), name="static")
+    app.include_router(LabellingPages(state, desk, gallery).router())
     app.include_router(gallery.router())
     problems = Problems(gallery.problem_page, state.site.root)
     problems.install(app)

@@ -28,6 +28,7 @@ from biomedica_assets.search.requests import SearchRequest
 from biomedica_assets.serve import forms, words
 from biomedica_assets.serve.api_search import answer, ask
 from biomedica_assets.serve.ids import ArticleId, ArticleKey, FigurePart, figure_path, parse_article
+from biomedica_assets.serve.labelling import labelling_on
 from biomedica_assets.serve.problems import Problem, ProblemError, field_problems
 from biomedica_assets.serve.search_models import SearchAnswer, SearchQuery
 from biomedica_assets.serve.state import State
@@ -118,6 +119,7 @@ class Gallery:
             words=words,
             facets=FACETS,
             examples=EXAMPLES,
+            labelling=labelling_on(state.settings),
             search_ready=lambda: self._state.searcher is not None,
         )
         self._templates.filters["number"] = lambda value: "–" if value is None else f"{value:,}".replace(",", " ")

@@ -29,6 +29,8 @@ FREE = ("/v1/health/", "/static/", "/favicon.ico")
 _PICTURE_COST = 0.1
 _MOST_CALLERS = 50_000
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+KEY_NAME = "biomedica.key"
+"""Key of a request's scope: the name of the API key that was given."""
 
 
 class TokenBuckets:
@@ -88,6 +90,7 @@ class Gate:
         key, given = None, presented_key(headers.get("authorization"), headers.get("x-api-key"))
         if self._keys and given is not None:
             key = self._keys.find(given)
+        scope[KEY_NAME] = key.name if key else None
         wait = self._buckets.take(
             _caller(scope, key), _cost(scope["path"]), time.monotonic(), key.rate if key else None
         )
