@@ -105,9 +105,11 @@ def text_query(index: KeywordIndex, text: str, boosts: Mapping[str, Mapping[str,
             common.append(query)
         else:
             wanted.append(query)
-            spread.append(0 if clause.phrase or len(tokens) > 1 else index.spread(tokens[0], fields))
-    if len(wanted) > TELLING:
-        kept = sorted(sorted(range(len(wanted)), key=lambda place: spread[place])[:TELLING])
+            spread.append(-1 if clause.phrase or len(tokens) > 1 else index.spread(tokens[0], fields))
+    long = len(wanted) > TELLING
+    if long:
+        found = [place for place in range(len(wanted)) if spread[place]]  # a word that is nowhere tells nothing
+        kept = sorted(sorted(found or [0], key=lambda place: spread[place])[:TELLING])
         wanted = [wanted[place] for place in kept]
     wanted = wanted or common
     if not wanted and not unwanted:
@@ -116,8 +118,11 @@ def text_query(index: KeywordIndex, text: str, boosts: Mapping[str, Mapping[str,
     if not wanted:
         query = _combined([tantivy.Query.all_query()], unwanted, 1)
         return TextQuery(query, query, excluded, warnings)
+    loose = _combined(wanted, unwanted, 1)
+    if long:  # nobody has most of a paragraph's words: asking for them first would be in vain
+        return TextQuery(loose, loose, excluded, warnings)
     least = len(wanted) if len(wanted) <= 2 else math.ceil(0.6 * len(wanted))
-    return TextQuery(_combined(wanted, unwanted, least), _combined(wanted, unwanted, 1), excluded, warnings)
+    return TextQuery(_combined(wanted, unwanted, least), loose, excluded, warnings)
 
 
 def _clause(index: KeywordIndex, tokens: Sequence[str], fields: Mapping[str, float]) -> tantivy.Query:
