@@ -22,15 +22,16 @@ function narrow(axis, text) {
   number(axis);
 }
 
+// As they stand on the page: chosen ones first, then those that begin with what was typed.
 function ordered(axis) {
-  const found = seen(axis);
-  return [...found.filter((one) => one.classList.contains("starts")), ...found.filter((one) => !one.classList.contains("starts"))];
+  const rank = (one) => (one.querySelector("input:checked:not([value=''])") ? 0 : one.classList.contains("starts") ? 1 : 2);
+  return seen(axis).sort((one, other) => rank(one) - rank(other));
 }
 
 // Digits stand beside the first nine labels of the question at hand.
 function number(axis) {
-  for (const old of document.querySelectorAll(".pick[data-digit]")) delete old.dataset.digit;
-  if (axis) ordered(axis).slice(0, 9).forEach((one, index) => { one.dataset.digit = index + 1; });
+  for (const old of document.querySelectorAll("[data-digit]")) delete old.dataset.digit;
+  if (axis) ordered(axis).slice(0, 9).forEach((one, index) => { one.querySelector("span").dataset.digit = index + 1; });
 }
 
 for (const axis of axes) {
