@@ -230,7 +230,7 @@ def fit_space(vectors: np.ndarray, *, components: int, clusters: int, seed: int)
         space = ConceptSpace(mean, axes, _centres(points, min(clusters, len(points)), seed))
         assigned = _assign_blocks(space, points)
     sizes = np.bincount(assigned.concept, minlength=space.concepts)
-    expected = _left_out(assigned, sizes)
+    expected = distances_left_out(assigned, sizes)
     far = float(np.quantile(expected, FAR_QUANTILE).round(_DIGITS))
     return Fit(space, kept, sizes.tolist(), float(np.median(expected).round(_DIGITS)), far)
 
@@ -288,11 +288,14 @@ def _principal_axes(vectors: np.ndarray, components: int) -> tuple[np.ndarray, n
 
 
 def _centres(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    kmeans = _faiss().Kmeans(
+    faiss = _faiss()
+    kmeans = faiss.Kmeans(
         points.shape[1],
         clusters,
         niter=ITERATIONS,
         seed=seed,
+        # First centres far from each other: random ones leave well separated groups together.
+        init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
         min_points_per_centroid=1,
         max_points_per_centroid=len(points),  # all: the sample is what the settings say
     )
@@ -308,7 +311,7 @@ def _assign_blocks(space: ConceptSpace, points: np.ndarray) -> Assigned:
     return Assigned(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("concept", "distance", "margin")))
 
 
-def _left_out(assigned: Assigned, sizes: np.ndarray) -> np.ndarray:
+def distances_left_out(assigned: Assigned, sizes: np.ndarray) -> np.ndarray:
     """Distances as they would be to centres fitted without the very picture.
 
     The mean of n points without one of them is n / (n - 1) times as far from it; who is alone in a concept would be in
