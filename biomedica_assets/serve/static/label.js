@@ -65,7 +65,8 @@ const KEYS = {
   j: () => press(".steps [rel=next]"), k: () => press(".steps [rel=prev]"), Enter: () => form.requestSubmit(),
 };
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  // page.js takes j and k as well, for cards, which these pages have not.
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches("input:not([type=checkbox]):not([type=radio]), textarea, select")) {
     if (event.key === "Enter" && event.target.id === "comment" && !event.shiftKey) { event.preventDefault(); form.requestSubmit(); }
     return;
