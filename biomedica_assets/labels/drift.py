@@ -17,7 +17,7 @@ import numpy as np
 from biomedica_assets import schemas
 from biomedica_assets.labels.concepts import concepts_of
 from biomedica_assets.labels.fitting import asked_for, made_by
-from biomedica_assets.labels.space import SpaceRecord, default_clusters
+from biomedica_assets.labels.space import FAR_QUANTILE, SpaceRecord, default_clusters
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.catalogue import connect, parquet_relation
 from biomedica_assets.store.derived import read_derived
@@ -76,7 +76,7 @@ def measure_drift(files: Files, settings: Settings, record: SpaceRecord, *, scra
     spread = None
     if pictures >= FEWEST:
         spread = compare_spread(np.array(record.sizes), counts)
-        if far / pictures > settings.concept_drift_far:
+        if far / pictures > max(settings.concept_drift_far, far_by_chance(record.sampled, pictures)):
             reasons.append(f"{far} of {pictures} new pictures lie farther from their centre than 99 % did")
         if spread.excess > settings.concept_drift_spread:
             reasons.append(f"new pictures spread over the concepts otherwise: {spread.excess:.2f} nats beyond chance")
@@ -101,6 +101,17 @@ def compare_spread(old: np.ndarray, new: np.ndarray, *, seed: int = 0) -> Spread
         for _ in range(_DRAWS)
     ]
     return Spread(divergence(old, new), float(np.mean(chance)), float(np.quantile(chance, 0.99)))
+
+
+def far_by_chance(sampled: int, pictures: int, *, seed: int = 0) -> float:
+    """The share of far ones that chance stays below in 99 of 100 cases, when ``pictures`` are like ``sampled``.
+
+    What share of all lies beyond the k-th largest of n is distributed as Beta(k, n + 1 - k), whatever the distances.
+    """
+    random = np.random.default_rng(seed)
+    rank = int(sampled * (1 - FAR_QUANTILE)) + 1
+    shares = random.beta(rank, sampled + 1 - rank, _DRAWS * 50)
+    return float(np.quantile(random.binomial(pictures, shares) / pictures, 0.99))
 
 
 def divergence(old: np.ndarray, new: np.ndarray) -> float:
