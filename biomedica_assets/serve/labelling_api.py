@@ -142,7 +142,7 @@ def router(desk: Desk) -> APIRouter:
             annotator=annotator, votes=[models.VoteOut.of(vote) for vote in desk.votes_of(annotator).values()]
         )
 
-    @routes.post("/votes", status_code=201, summary="Vote", responses=documented(403, 404, 409, 413))
+    @routes.post("/votes", status_code=201, summary="Vote", responses=documented(400, 403, 404, 409, 413))
     def cast(key: _Key, vote: models.VoteIn) -> models.VoteOut:
         """Kept when this answers. The newest vote for a target counts; one without answers takes back."""
         _same(key, vote.annotator)

@@ -60,8 +60,9 @@ form.addEventListener("submit", (event) => { if (sending) event.preventDefault()
 addEventListener("pageshow", () => { sending = false; });  // also when the browser goes back to it
 
 const press = (selector) => document.querySelector(selector)?.click();
+const flag = (selector) => { document.activeElement.blur(); press(selector); };  // Enter saves then, whatever had the focus
 const KEYS = {
-  u: () => press("#unsure"), m: () => press("#mixed"), z: () => press("#undo"), c: captions,
+  u: () => flag("#unsure"), m: () => flag("#mixed"), z: () => press("#undo"), c: captions,
   j: () => press(".steps [rel=next]"), k: () => press(".steps [rel=prev]"), Enter: () => form.requestSubmit(),
 };
 document.addEventListener("keydown", (event) => {
