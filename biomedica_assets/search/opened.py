@@ -15,6 +15,7 @@ import numpy as np
 import tantivy
 
 from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.search.cursors import MAX_PLACE
 from biomedica_assets.search.fusion import Found, blend, fuse
 from biomedica_assets.search.generation import DEAD
 from biomedica_assets.search.hits import HitMaker, served_card
@@ -217,10 +218,10 @@ class OpenGeneration:
                 rest = all_of([words.query], [self.figures.terms("row", rows)])
                 ranked = self.figures.search(rest, request.limit - len(part), max(0, offset - len(fused)))
                 hits += [maker.figure(address, 0.0) for address in ranked.addresses]
-            # What only vectors found may have the words too: looking at those is less than counting all but them.
-            others = np.setdiff1d(rows, words.rows).tolist()
-            also = self.figures.count(all_of([self.figures.terms("row", others), words.query])) if others else 0
-            behind = words.count - len(words.rows) - also
+            behind = words.count - len(words.rows)
+            if words.count <= MAX_PLACE:  # else no page comes to the end, and a few hundred more or less say nothing
+                others = np.setdiff1d(rows, words.rows).tolist()  # which may have the words too
+                behind -= self.figures.count(all_of([self.figures.terms("row", others), words.query])) if others else 0
         total = len(fused) + behind
         more = offset + request.limit < total
         return Page(hits, total, mode == "keyword", more, mode, words.loose, [*text.warnings, *found.warnings])
