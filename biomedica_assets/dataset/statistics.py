@@ -48,6 +48,7 @@ _TOTALS = {
     "images_with_notice": "SELECT count(third_party_notice) FROM images",
     "articles_with_metadata": "SELECT count(*) FROM metadata WHERE outcome IN ('found', 'merged')",
     "articles_with_mesh": "SELECT count(*) FROM metadata WHERE len(mesh) > 0",
+    "labelled_images": "SELECT count(*) FROM image_labels WHERE len(labels) > 0",
     "open_failures": "SELECT count(*) FROM open_failures",
     "versions_lost": "SELECT count(DISTINCT article_id) FROM open_failures WHERE fatal",
 }
@@ -104,6 +105,8 @@ def compute_statistics(catalogue: duckdb.DuckDBPyConnection) -> Statistics:
         return catalogue.execute(sql).fetchall()
 
     series = {name: _top(rows(f"{sql} GROUP BY 1 ORDER BY 2 DESC, 1")) for name, sql in _SERIES.items()}
+    labels = rows("SELECT unnest(labels), count(*) FROM image_labels GROUP BY 1 ORDER BY 2 DESC, 1")
+    series["labels"] = [[label, int(count)] for label, count in labels]  # all: a taxonomy is no long tail
     series["articles_per_year"] = _years(
         rows("SELECT publication_year, count(*) FROM articles WHERE publication_year IS NOT NULL GROUP BY 1 ORDER BY 1")
     )

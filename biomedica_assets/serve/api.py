@@ -137,8 +137,11 @@ def router(state: State) -> APIRouter:
 
     @routes.get("/labels", tags=["dataset"], summary="Labels of images", responses=documented())
     def labels() -> models.Labels:
-        """Labels with their numbers of images; none until images are annotated."""
-        return models.Labels(labels=[])
+        """Labels with their numbers of images, most frequent first, those above others included.
+
+        As computed with the newest statistics; none until images are annotated.
+        """
+        return models.Labels(labels=[models.Label(label=label, images=images) for label, images in state.labels()])
 
     @routes.get("/statistics", tags=["dataset"], summary="The dataset in numbers", responses=documented())
     def statistics() -> models.Statistics:

@@ -112,7 +112,9 @@ def figure(record: ArticleRecord, found: FigureRecord, site: Site) -> models.Fig
         attribution=attribution(record.row, row, licensed),
         images=[image(each, site) for each in found.images],
         mentions=[mention(each) for each in found.mentions],
-        labels=[],
+        labels=[
+            models.ImageLabel(**{name: row[name] for name in models.ImageLabel.model_fields}) for row in found.labels
+        ],
         panels=[],
         entities=[],
         article=models.ArticleHead(**head(record)),

@@ -97,6 +97,18 @@ class ArticleHead(_Model):
     pubmed_status: str | None = Field(None, description="concern: PubMed knows an expression of concern")
 
 
+class ImageLabel(_Model):
+    """A label that holds of an image, and who says so."""
+
+    image_id: str = Field(examples=["PMC90000001.1/F1/1"])
+    axis: str = Field(examples=["modality"])
+    label: str = Field(examples=["radiography"])
+    probability: float | None
+    source: str = Field(description="review, classifier, concept, caption_rule or figure_kind")
+    model: str = Field(description="label model, consensus of votes or version of the rules")
+    taxonomy: str
+
+
 class Figure(_Model):
     """A figure with everything that is known of it."""
 
@@ -119,7 +131,7 @@ class Figure(_Model):
     attribution: str = Field(description="line to be printed with the figure wherever it is used")
     images: list[Image]
     mentions: list[Mention]
-    labels: list[dict[str, Any]] = Field(description="labels of its images; none until they are annotated")
+    labels: list[ImageLabel] = Field(description="labels that hold of its images; none until they are annotated")
     panels: list[dict[str, Any]] = Field(description="panels found in its images; none until they are annotated")
     entities: list[dict[str, Any]] = Field(description="entities in its caption; none until they are annotated")
     article: ArticleHead

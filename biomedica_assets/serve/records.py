@@ -53,12 +53,16 @@ class Recent(Generic[_Value]):
 
 @dataclass(frozen=True)
 class FigureRecord:
-    """A figure's rows; ``mentions`` carry their paragraph's row under the key ``paragraph``."""
+    """A figure's rows; ``mentions`` carry their paragraph's row under the key ``paragraph``.
+
+    ``labels`` are the annotations that hold of its images.
+    """
 
     row: Row
     caption: Row
     images: tuple[Row, ...]
     mentions: tuple[Row, ...]
+    labels: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class Records:
         mentions = rows(schemas.MENTIONS)
         paragraphs = self._mentioned(generation, chunk, article_id, mentions)
         images = rows(schemas.IMAGES)
+        labels = [row for row in rows(schemas.ANNOTATIONS) if row["chosen"]]
         figures = tuple(
             FigureRecord(
                 row,
@@ -116,6 +121,7 @@ class Records:
                     {**mention, "paragraph": paragraphs.get(mention["paragraph_id"])}
                     for mention in sorted(_of(mentions, row), key=lambda found: (found["ordinal"], found["start"]))
                 ),
+                tuple(_of(labels, row)),
             )
             for row in sorted(rows(schemas.FIGURES), key=lambda figure: figure["ordinal"])
         )

@@ -251,6 +251,13 @@ class State:
             detail = "this store has no statistics yet: materialize the asset `statistics`"
             raise ProblemError(503, "no-statistics", detail, {"Retry-After": "60"}) from None
 
+    def labels(self) -> list[tuple[str, int]]:
+        """Labels and how many images have each, as counted with the newest statistics; none before the first."""
+        try:
+            return [(label, count) for label, count in self.statistics()["series"].get("labels", [])]
+        except ProblemError:
+            return []
+
     def subsets(self) -> list[Subset]:
         """The newest state of every subset, by name."""
 

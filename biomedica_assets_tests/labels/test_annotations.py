@@ -8,6 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.dataset.predicates import from_clause, select_list
+from biomedica_assets.dataset.recipes import load_recipes
+from biomedica_assets.dataset.statistics import compute_statistics
+from biomedica_assets.dataset.subsets import InactiveError, build_subset, iter_subset
+from biomedica_assets.dataset.views import open_dataset
 from biomedica_assets.labels.annotations import Sources, build_annotations, unfinished_annotations
 from biomedica_assets.labels.concepts import build_concepts
 from biomedica_assets.labels.examples import Verdict, closeness, gather_examples, panels_of
@@ -21,6 +27,7 @@ from biomedica_assets.labels.vote_log import VoteLog
 from biomedica_assets.labels.votes import NewVote, cast_vote
 from biomedica_assets.labels.weak import WeakLabeller, load_rules
 from biomedica_assets.models.features import build_caption_features, build_image_features
+from biomedica_assets.serve.records import Records
 from biomedica_assets.settings import Settings
 from biomedica_assets.store import catalogue
 from biomedica_assets.store.catalogue import build_generation
@@ -363,3 +370,42 @@ def test_panels_are_those_of_single_files(world):
     world.build(DAYS[0], art(1, pictures=1, caption="Two views. (A) Front. (B) Back"), art(2, pictures=1))
     panels = panels_of(world.files, world.manifest(CHUNK))
     assert panels == {"PMC1.1/f1": 2, "PMC2.1/f1": 0}
+
+
+def test_records_and_statistics_tell_labels(world):
+    world.build(DAYS[0], art(1, pictures=1, caption="Chest radiograph."))
+    build_annotations(world.files, CHUNK, WEAK)
+    generation = build_generation(world.files)
+    records = Records(world.files)
+    current = records.current(generation, 1)
+    assert current is not None
+    article = records.article(generation, current)
+    assert article is not None
+    [figure] = article.figures
+    assert {row["label"] for row in figure.labels} == {"clinical_image", "radiography", "chest", "single"}
+    with open_dataset(world.files) as catalogue:
+        statistics = compute_statistics(catalogue)
+    assert statistics["totals"]["labelled_images"] == 1
+    assert dict(statistics["series"]["labels"]) == dict.fromkeys(
+        ("body", "chest", "clinical_image", "radiography", "single"), 1
+    )
+
+
+def test_recipes_pick_by_labels(world):
+    world.build(DAYS[0], art(1, caption="Chest radiograph."), art(2, caption="Kaplan-Meier curve."))
+    build_generation(world.files)
+    with pytest.raises(InactiveError, match="annotations"):
+        build_subset(world.files, load_recipes()["concept_filtered"].model_copy(update={"dedup": "none"}))
+    build_annotations(world.files, CHUNK, WEAK)
+    build_generation(world.files)
+    picked = build_subset(world.files, load_recipes()["concept_filtered"].model_copy(update={"dedup": "none"}))
+    assert [row["image_id"] for row in iter_subset(world.files, picked)] == ["PMC1.1/f1/1", "PMC1.1/f2/1"]
+    balanced = load_recipes()["concept_balanced"]
+    one = balanced.model_copy(update={"dedup": "none", "balance": (balanced.balance[0].model_copy(update={"max": 1}),)})
+    assert build_subset(world.files, one).counts["images"] == 2, "one radiograph and one plot"
+    predicate, values = Filters(label="plot").sql()
+    with open_dataset(world.files) as catalogue:
+        columns = ["image_id", "labels"]
+        query = f"SELECT image_id FROM (SELECT {select_list(columns)} FROM {from_clause(columns)}) WHERE {predicate}"
+        found = catalogue.execute(f"{query} ORDER BY 1", values).fetchall()
+    assert found == [("PMC2.1/f1/1",), ("PMC2.1/f2/1",)], "what lies below a label counts too"
