@@ -42,8 +42,8 @@ class Clause:
     phrase: bool = False
 
 
-def parse(text: str) -> tuple[list[Clause], list[str]]:
-    """Clauses and warnings.
+def parse(text: str, most: int = MAX_CLAUSES) -> tuple[list[Clause], list[str]]:
+    """The first clauses, at most so many, and warnings.
 
     >>> parse('caption:liver "light microscopy" -rat')[0]
     [Clause(text='liver', field='caption', excluded=False, phrase=False), \
@@ -58,9 +58,9 @@ Clause(text='rat', field=None, excluded=True, phrase=False)]
         said = match["phrase"] if phrase else match["word"].strip('"')
         if said.strip():
             clauses.append(Clause(said, match["field"], bool(match["no"]), phrase))
-    if len(clauses) > MAX_CLAUSES:
-        warnings.append(f"only the first {MAX_CLAUSES} words were searched for")
-    return clauses[:MAX_CLAUSES], warnings
+    if len(clauses) > most:
+        warnings.append(f"only the first {most} words were searched for")
+    return clauses[:most], warnings
 
 
 @dataclass(frozen=True)

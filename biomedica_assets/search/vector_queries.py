@@ -74,7 +74,8 @@ class VectorSpaces:
 
         The latter by an encoder that knows texts and pictures alike, else through a bridge that was found to be of use.
         """
-        said = " ".join(clause.text for clause in parse(text)[0] if not clause.excluded)
+        # All of it: the vector of half a caption is not near to that of the whole.
+        said = " ".join(clause.text for clause in parse(text, len(text))[0] if not clause.excluded)
         found = Found()
         if not said:
             return found

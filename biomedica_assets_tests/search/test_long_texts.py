@@ -33,3 +33,9 @@ def test_phrases_and_exclusions_of_long_texts_stay(shared_searcher: Searcher) ->
     without = found(shared_searcher, f"{words} -brain")
     assert "PMC12.1/f1" not in without
     assert "PMC15.1/f2" in without
+
+
+def test_vectors_are_asked_with_all_of_a_text(shared_searcher: Searcher) -> None:
+    text = "nothing " * 100 + "brain"
+    hits = shared_searcher.search(SearchRequest(text=text, mode="vector", limit=1)).hits
+    assert [hit.figure_id for hit in hits] == ["PMC12.1/f1"]  # "Scan of the brain"
