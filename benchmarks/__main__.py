@@ -26,6 +26,7 @@ BENCHMARKS = {
     "item_costs": "item_costs:benchmark",
     "streaming": "streaming:benchmark",
     "encoders": "encoders:benchmark",
+    "concepts": "concepts:benchmark",
     "labels_quality": "labels_quality:quality",
     "labels_speed": "labels_speed:benchmark",
     "load": "load:benchmark",

@@ -274,9 +274,11 @@ def _fold(pictures: Pictures, train: np.ndarray, test: np.ndarray) -> dict[str, 
     every = {a: [frozenset(pictures.answers[i][a]) if a in pictures.answers[i] else None for i in train] for a in axes}
     ones = {a: np.ones(len(train)) for a in axes}
     voted = _fit(pictures, train, labels, weights)
-    sizes = np.bincount(own.concept, minlength=clusters)
+    found: dict[int, set[str]] = {}
+    for index, concept in zip(train, own.concept, strict=True):
+        found.setdefault(int(concept), set()).add(pictures.articles[index])
     copied = [
-        {a: v._replace(probability=v.probability * reliability(d, fit.distance_median, int(sizes[c])))
+        {a: v._replace(probability=v.probability * reliability(d, fit.distance_median, len(found[int(c)])))
          for a, v in said[f"concept:s/{c}"].items()}
         for c, d in zip(new.concept, new.distance, strict=True)
     ]  # fmt: skip

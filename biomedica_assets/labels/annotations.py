@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -75,6 +75,14 @@ class Sources:
     def concept_verdicts(self) -> str:
         """Digest of what votes on concepts say."""
         return _digest({t: said for t, said in self.verdicts.items() if t.startswith("concept:")})
+
+    @property
+    def concept_articles(self) -> Sequence[int]:
+        """Of each concept, how many articles its members are from; before a model was fitted, its pictures."""
+        assert self.space is not None
+        if self.model is not None and self.model.space == self.space.id:
+            return self.model.concept_articles
+        return self.space.sizes
 
     def reviews(self, chunk: str) -> dict[str, Any]:
         """What votes on pictures of a chunk say, by target."""
@@ -297,10 +305,8 @@ class _Chunk:
         if made is None or space is None or made.inputs["space"] != space.id:
             return {}
         rows = list(iter_rows(self.files, made.file.path, ["image_id", "concept", "distance"]))
-        return {
-            image_id: (row["concept"], said)
-            for row, (image_id, said) in zip(rows, propagate(rows, self.sources.verdicts, space), strict=True)
-        }
+        copied = propagate(rows, self.sources.verdicts, space, self.sources.concept_articles)
+        return {image_id: (row["concept"], said) for row, (image_id, said) in zip(rows, copied, strict=True)}
 
     def _figures(self) -> dict[str, _Figure]:
         tables = {name: file.path for name, file in self.manifest.tables.items()}

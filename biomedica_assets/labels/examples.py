@@ -49,7 +49,10 @@ Verdicts = Mapping[str, Mapping[str, Verdict]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows side by side; ``answers`` and ``weights`` by axis as `label_model.fit_model` takes them."""
+    """Rows side by side; ``answers`` and ``weights`` by axis as `label_model.fit_model` takes them.
+
+    ``concept_articles``: of each concept of the space, how many current articles its members are from.
+    """
 
     inputs: Inputs
     articles: list[str]
@@ -59,6 +62,7 @@ class Examples:
     image_encoder: str
     text_encoder: str
     counts: dict[str, int]
+    concept_articles: tuple[int, ...]
 
 
 def gather_examples(
@@ -89,6 +93,7 @@ def gather_examples(
     with tempfile.TemporaryDirectory(prefix="examples-", dir=scratch) as folder:
         with connect(files, Path(folder)) as connection:
             chosen = _choose(files, connection, features, verdicts, space, most, seed)
+            spread = _articles_by_concept(files, connection, space)
         captions = {
             chunk: manifest
             for chunk, manifest in read_derived(files, schemas.CAPTION_FEATURES.name).items()
@@ -107,7 +112,25 @@ def gather_examples(
         next(iter(features.values())).inputs["encoder"],
         text_encoder,
         counts,
+        spread,
     )
+
+
+def _articles_by_concept(
+    files: Files, connection: duckdb.DuckDBPyConnection, space: SpaceRecord | None
+) -> tuple[int, ...]:
+    """For a connection that has the view ``current``."""
+    made = list(concepts_of(files, space).values()) if space else []
+    if space is None or not made:
+        return ()
+    written = sorted({str(manifest.inputs.get("schema")) for manifest in made})
+    relation = parquet_relation(files, [m.file.path for m in made], schemas.CONCEPTS, written)
+    query = f"""
+        SELECT concept, count(DISTINCT article_id)
+        FROM {relation} SEMI JOIN current USING (chunk, article_id) GROUP BY 1
+    """
+    found = dict(connection.execute(query).fetchall())
+    return tuple(int(found.get(concept, 0)) for concept in range(space.concepts))
 
 
 def _choose(

@@ -84,7 +84,6 @@ def ensure_space(
         vectors = _gather(files, features, sample, Path(folder) / "vectors")
         clusters = min(asked["clusters"] or default_clusters(pictures), len(sample))
         fit = fit_space(vectors, components=asked["components"], clusters=clusters, seed=asked["seed"])
-        del vectors
     [encoder, version] = made_by(next(iter(features.values()))).rsplit("/", 1)
     record = save_space(
         files,
@@ -139,23 +138,42 @@ def _sample(
         return pictures, [sha256 for [sha256] in chosen.fetchall()]
 
 
-def _gather(files: Files, features: Mapping[str, DerivedManifest], sample: list[str], path: Path) -> np.ndarray:
-    """Vectors of the sample as half floats [n, wide], mapped from a file of their own."""
+def _gather(files: Files, features: Mapping[str, DerivedManifest], sample: list[str], path: Path) -> StoredVectors:
+    """The vectors of the sample, in its order, in a file of their own."""
     wanted = pa.array(sample)
     missing = np.ones(len(sample), bool)
-    vectors: Any = None
+    wide = 0
+    path.touch()
     for manifest in features.values():
         for rows, matrix in iter_vectors(files, manifest.file.path, ["sha256"]):
+            wide = matrix.shape[1]
             places = pc.index_in(rows.column("sha256"), value_set=wanted).fill_null(-1).to_numpy()
-            if vectors is None:
-                vectors = np.memmap(path, np.float16, "w+", shape=(len(sample), matrix.shape[1]))
             chosen = np.flatnonzero((places >= 0) & missing[places])
-            vectors[places[chosen]] = matrix[chosen]
-            missing[places[chosen]] = False
+            if len(chosen):  # mapped anew for each batch: what was written before is not held in memory
+                vectors = np.memmap(path, np.float16, "r+", shape=(len(sample), wide))
+                vectors[places[chosen]] = matrix[chosen]
+                missing[places[chosen]] = False
+                del vectors
         if not missing.any():
             break
-    assert vectors is not None and not missing.any()
-    return vectors
+    assert not missing.any()
+    return StoredVectors(path, len(sample), wide)
+
+
+class StoredVectors:
+    """Half floats [n, wide] in a file, of which a slice of rows is read at a time."""
+
+    def __init__(self, path: Path, count: int, wide: int) -> None:
+        self._path, self.shape = path, (count, wide)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        first, last, _ = rows.indices(len(self))
+        wide = self.shape[1]
+        read = np.fromfile(self._path, np.float16, (last - first) * wide, offset=first * wide * 2)
+        return read.reshape(-1, wide)
 
 
 def iter_vectors(files: Files, path: str, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:

@@ -100,7 +100,8 @@ class LabelModel:
     """Classifiers by axis. ``refused`` says why an axis has none, ``examples`` counts what was learnt from.
 
     ``taxonomy``, ``image_encoder`` and ``text_encoder`` are ids: a model is applied to vectors of these only.
-    ``made_of`` is the hash of what it was fitted on.
+    ``made_of`` is the hash of what it was fitted on; ``concept_articles`` says, for each concept of ``space``, how many
+    articles its members were from then.
     """
 
     taxonomy: str
@@ -112,6 +113,8 @@ class LabelModel:
     examples: dict[str, int] = field(default_factory=dict)
     made_of: str = ""
     id: str = ""
+    space: str = ""
+    concept_articles: tuple[int, ...] = ()
 
     def probabilities(self, inputs: Inputs, taxonomy: Taxonomy) -> dict[str, np.ndarray]:
         """By axis float64 [n, labels]."""
@@ -134,6 +137,8 @@ class ModelRecord(JsonRecord):
     refused: dict[str, str]
     examples: dict[str, int]
     made_of: str
+    space: str
+    concept_articles: list[int]
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -227,6 +232,8 @@ def save_model(files: Files, model: LabelModel) -> ModelRecord:
         "refused": model.refused,
         "examples": model.examples,
         "made_of": model.made_of,
+        "space": model.space,
+        "concept_articles": list(model.concept_articles),
     }
     model_id = hashlib.sha256(digest.encode() + json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     labels = sum(len(axis.labels) for axis in model.axes.values())
@@ -280,6 +287,8 @@ def load_model(files: Files, record: ModelRecord) -> LabelModel:
         record.examples,
         record.made_of,
         record.id,
+        record.space,
+        tuple(record.concept_articles),
     )
 
 

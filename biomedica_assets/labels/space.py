@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -209,8 +209,17 @@ def save_space(files: Files, fit: Fit, **about: Any) -> SpaceRecord:
     return record
 
 
-def fit_space(vectors: np.ndarray, *, components: int, clusters: int, seed: int) -> Fit:
-    """Fit a space on vectors [n, wide], which may be mapped from a file: they are read in blocks, three times.
+class Vectors(Protocol):
+    """Vectors [n, wide], in memory or not: a slice of rows is asked for at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+
+
+def fit_space(vectors: Vectors, *, components: int, clusters: int, seed: int) -> Fit:
+    """Fit a space on vectors [n, wide], read in blocks, three times.
 
     PCA by the eigenvectors of the covariance; the points, made length 1, are then clustered by k-means. One thread, so
     that the sums do not depend on how many there are; concepts are numbered by size, the largest first.
@@ -259,12 +268,12 @@ def _faiss() -> Any:
     return faiss
 
 
-def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(vectors: Vectors) -> Iterator[np.ndarray]:
     for start in range(0, len(vectors), BLOCK):
         yield np.asarray(vectors[start : start + BLOCK])
 
 
-def _principal_axes(vectors: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray, float]:
+def _principal_axes(vectors: Vectors, components: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Mean [wide], axes [wide, narrow] by falling variance, and the share of variance that they hold."""
     wide = vectors.shape[1]
     mean = np.zeros(wide)

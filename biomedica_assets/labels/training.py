@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from biomedica_assets import schemas
 from biomedica_assets.labels.annotations import Sources
@@ -109,6 +109,7 @@ def ensure_model(
         examples=examples.counts,
         made_of=made_of,
     )
+    model = replace(model, space=space.id if space else "", concept_articles=examples.concept_articles)
     return save_model(files, model), True
 
 

@@ -334,7 +334,7 @@ def test_a_classifier_that_is_not_sure_abstains_and_says_so(voted):
     for row in (r for r in rows(voted) if r["source"] == "concept"):
         place = placed[row["image_id"]]
         verdict = sources.verdicts[f"concept:{space.id}/{place['concept']}"]["figure_kind"]
-        share = reliability(place["distance"], space.distance_median, space.sizes[place["concept"]])
+        share = reliability(place["distance"], space.distance_median, sources.concept_articles[place["concept"]])
         assert row["probability"] == pytest.approx(verdict.probability * share, abs=1e-4)
         assert row["decision"] == (row["probability"] >= DECIDES)
 
