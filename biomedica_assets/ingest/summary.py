@@ -6,7 +6,10 @@ from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.store.catalogue import open_catalogue
 
-COUNTED = ("articles", "figures", "captions", "mentions", "images", "paragraphs", "caption_features", "image_features")
+COUNTED = (
+    *("articles", "figures", "captions", "mentions", "images", "paragraphs", "caption_features", "image_features"),
+    "concepts",
+)
 
 _MADE = (
     ("exports (below the store)", "exports", "/manifest.json"),
