@@ -6,6 +6,7 @@ text, with a warning. What does not belong here: the index (`keyword`), filters 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,9 @@ from biomedica_assets.search.keyword import KeywordIndex
 
 MAX_CLAUSES = 64
 TELLING = 12
-"""So many words of a long text are searched for, the rarest: the others cost the most and say the least."""
+POSTINGS = 300_000
+"""Of a text of more than so many words the rarest are searched for: these, and more until the documents that they stand
+in add up to this. The others cost the most and say the least; in a small index all are searched for."""
 
 _PART = re.compile(
     r"(?P<no>-)?(?:(?P<field>caption|mention|article):)?(?:\"(?P<phrase>[^\"]*)(?P<end>\"?)|(?P<word>\S+))"
@@ -109,8 +112,13 @@ def text_query(index: KeywordIndex, text: str, boosts: Mapping[str, Mapping[str,
     long = len(wanted) > TELLING
     if long:
         found = [place for place in range(len(wanted)) if spread[place]]  # a word that is nowhere tells nothing
-        kept = sorted(sorted(found or [0], key=lambda place: spread[place])[:TELLING])
-        wanted = [wanted[place] for place in kept]
+        found = sorted(found or [0], key=lambda place: spread[place])
+        room = itertools.accumulate(spread[place] for place in found)
+        wanted = [
+            wanted[place]
+            for n, (place, sum_) in enumerate(zip(found, room, strict=True))
+            if n < TELLING or sum_ <= POSTINGS
+        ]
     wanted = wanted or common
     if not wanted and not unwanted:
         return TextQuery(None, None, None, [*warnings, f"nothing to search for in {text!r}"] if text else warnings)
