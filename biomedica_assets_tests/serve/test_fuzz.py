@@ -64,7 +64,7 @@ def _check(served, operation, strategy, mode, answered):
     ]
 
     @given(strategy, st.booleans())
-    @settings(max_examples=20, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     def calls(case, known):
         if known and mode is GenerationMode.POSITIVE:
             case.path_parameters = {
