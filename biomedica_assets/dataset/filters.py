@@ -79,6 +79,8 @@ class Filters(BaseModel):
     @classmethod
     def _one_is_many(cls, value: Any, info: ValidationInfo) -> Any:
         """A single text stands for a list of one; control characters are nobody's value."""
+        if isinstance(value, bool):  # which Python takes for a number
+            raise ValueError("true and false are no values of a filter")
         several = info.field_name in MANY
         values = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple | set) else []
         for text in values:
