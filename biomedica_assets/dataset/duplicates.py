@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -48,12 +48,6 @@ class Duplicates(JsonRecord):
     distance: int
     file: DataFile
     counts: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        object.__setattr__(record, "file", DataFile(**record.file))  # type: ignore[arg-type]
-        return record
 
 
 def read_duplicates(files: Files) -> Duplicates | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from biomedica_assets.dataset import formats
 from biomedica_assets.dataset.subsets import Subset
@@ -67,12 +67,6 @@ class Export(JsonRecord):
     shards: list[ExportShard]
     counts: dict[str, int]
     tombstones: list[str]
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        object.__setattr__(record, "shards", [ExportShard(**shard) for shard in record.shards])  # type: ignore[arg-type]
-        return record
 
     @property
     def folder(self) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import duckdb
 import fsspec
@@ -65,12 +65,6 @@ class Subset(JsonRecord):
     file: DataFile
     steps: list[dict[str, Any]]
     counts: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        object.__setattr__(record, "file", DataFile(**record.file))  # type: ignore[arg-type]
-        return record
 
     @property
     def id(self) -> str:

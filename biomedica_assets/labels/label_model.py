@@ -140,12 +140,6 @@ class ModelRecord(JsonRecord):
     space: str
     concept_articles: list[int]
 
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        object.__setattr__(record, "file", DataFile(**record.file))  # type: ignore[arg-type]
-        return record
-
 
 def fit_model(
     inputs: Inputs,

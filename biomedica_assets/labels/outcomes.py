@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -50,13 +50,6 @@ class ConsensusRecord(JsonRecord):
     votes: DataFile
     rates: dict[str, dict[str, dict[str, float]]]
     counts: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        for name in ("labels", "votes"):
-            object.__setattr__(record, name, DataFile(**getattr(record, name)))
-        return record
 
 
 def publish_consensus(

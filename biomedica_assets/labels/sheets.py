@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -51,12 +51,6 @@ class SheetsRecord(JsonRecord):
     per_role: int
     images: list[int]
     pictures: list[int]
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        object.__setattr__(record, "file", DataFile(**record.file))  # type: ignore[arg-type]
-        return record
 
 
 def publish_sheets(

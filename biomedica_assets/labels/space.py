@@ -146,12 +146,6 @@ class SpaceRecord(JsonRecord):
     far: float
     chunks: dict[str, str]
 
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        record = super().from_json(data)
-        object.__setattr__(record, "file", DataFile(**record.file))  # type: ignore[arg-type]
-        return record
-
     @property
     def made_by(self) -> str:
         """Encoder and version of the features, as `fitting.made_by` gives them."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from biomedica_assets.search.requests import IndexMissingError
 from biomedica_assets.store.files import Files
@@ -40,12 +40,6 @@ class IndexManifest(JsonRecord):
     rows: int
     counts: dict[str, int]
     spaces: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        manifest = super().from_json(data)
-        object.__setattr__(manifest, "files", {k: DataFile(**v) for k, v in manifest.files.items()})  # type: ignore[arg-type]
-        return manifest
 
     @property
     def id(self) -> str:

@@ -62,12 +62,6 @@ class Generation(JsonRecord):
     schemas: list[str] = field(default_factory=list)
     honour_pubmed_retractions: bool = True
 
-    @classmethod
-    def from_json(cls, data: bytes) -> Generation:
-        generation = super().from_json(data)
-        object.__setattr__(generation, "files", {k: DataFile(**v) for k, v in generation.files.items()})  # type: ignore[arg-type]
-        return generation
-
     @property
     def id(self) -> str:
         """16 hex digits that name this generation."""

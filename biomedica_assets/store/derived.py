@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from biomedica_assets import schemas
 from biomedica_assets.store.files import Files
@@ -30,12 +30,6 @@ class DerivedManifest(JsonRecord):
     file: DataFile
     counts: dict[str, int] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        manifest = super().from_json(data)
-        object.__setattr__(manifest, "file", DataFile(**manifest.file))  # type: ignore[arg-type]
-        return manifest
 
 
 def manifest_path(table: str, partition: str) -> str:

@@ -11,9 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import Any, Self, get_args, get_type_hints
 
 from biomedica_assets.store.files import Files
 
@@ -36,15 +37,35 @@ class DataFile:
 
 
 class JsonRecord:
-    """A dataclass that is stored as a JSON object with sorted keys; unknown keys of newer writers are ignored."""
+    """A dataclass that is stored as a JSON object with sorted keys; unknown keys of newer writers are ignored.
+
+    Fields that hold dataclasses, such as `DataFile`, alone or as the values of a list or dict, come back as such.
+    """
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False).encode()  # type: ignore[call-overload]
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in json.loads(data).items() if name in known})
+        kinds = _field_kinds(cls)  # type: ignore[arg-type]
+        return cls(**{name: _typed(value, kinds[name]) for name, value in json.loads(data).items() if name in kinds})
+
+
+@cache
+def _field_kinds(record: type[JsonRecord]) -> dict[str, Any]:
+    hints = get_type_hints(record)
+    return {f.name: hints[f.name] for f in fields(record)}  # type: ignore[arg-type]
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    if is_dataclass(kind):
+        return kind(**value)  # type: ignore[operator]
+    item = get_args(kind)[-1:]
+    if item and is_dataclass(item[0]):
+        if isinstance(value, dict):
+            return {name: _typed(each, item[0]) for name, each in value.items()}
+        return [_typed(each, item[0]) for each in value]
+    return value
 
 
 @dataclass(frozen=True)
@@ -66,13 +87,6 @@ class ChunkManifest(JsonRecord):
     retry: list[dict[str, Any]]
     run: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        manifest = super().from_json(data)
-        object.__setattr__(manifest, "tables", {k: DataFile(**v) for k, v in manifest.tables.items()})  # type: ignore[arg-type]
-        object.__setattr__(manifest, "shards", [DataFile(**v) for v in manifest.shards])  # type: ignore[arg-type]
-        return manifest
 
     @property
     def own_shards(self) -> list[DataFile]:
