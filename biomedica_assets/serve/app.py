@@ -36,6 +36,13 @@ _THREADS = 8
 """Of the work of requests, per process: more only wait for each other, and keep the loop that refuses waiting."""
 _SWITCH_SECONDS = 0.0005
 """After which a thread at work lets others have the interpreter; with Python's 5 ms, a full server refuses late."""
+_CONDITIONS = ("Range", "If-Match", "If-None-Match", "If-Range")
+"""Headers that other sites' pages may send besides, to take a transfer up where it was cut."""
+_TOLD = (
+    *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "X-Request-ID"),
+    *("Biomedica-Cursor", "Biomedica-Samples", "Biomedica-State"),
+)
+"""Headers of answers that other sites' pages may read; browsers hide all but a few others."""
 _DESCRIPTION = """
 Figures of PubMed Central's Open Access articles: search, records, original images, thumbnails, streams.
 
@@ -112,8 +119,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Range"],
-            expose_headers=["Content-Range", "ETag", "Retry-After", "X-Request-ID"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", *_CONDITIONS],
+            expose_headers=_TOLD,
         )
     app.add_middleware(Observe, metrics=metrics)
     return app

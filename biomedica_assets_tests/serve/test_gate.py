@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from biomedica_assets.serve.keys import Keys, KeysError, new_key, presented_key, read_keys
 from biomedica_assets.serve.limits import TokenBuckets
 from biomedica_assets.serve.logs import JsonLines, new_request_id
+from biomedica_assets.serve.observe import SECURITY_HEADERS
 from biomedica_assets_tests.serve.conftest import serving
+
+SEEN_ANYWAY = {"cache-control", "content-length", "content-type"}
+"""Pages may read these of any answer that they may read at all (Fetch standard)."""
+FOR_BROWSERS = {
+    *(name.lower() for name in SECURITY_HEADERS),
+    *("access-control-allow-origin", "access-control-expose-headers", "date", "server", "vary"),
+}
 
 
 @pytest.fixture
@@ -154,6 +162,21 @@ def test_other_sites_pages_only_when_named(world, client):
         assert open_client.get("/v1/labels", headers=origin).headers["access-control-allow-origin"] == origin["Origin"]
         other = open_client.get("/v1/labels", headers={"Origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+def test_pages_of_named_sites_read_the_headers_of_streams_and_go_on_with_a_cut_one(world):
+    origin = {"Origin": "https://site.example"}
+    with serving(world, serve_origins=origin["Origin"]) as served, served.client() as client:
+        asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range,if-range,if-match"}
+        assert client.options("/v1/stream", headers=origin | asked).status_code == 200
+        whole = client.get("/v1/stream", headers=origin)
+        part = client.get("/v1/stream", headers=origin | {"Range": "bytes=0-9", "If-Range": whole.headers["etag"]})
+        moved = client.get("/v1/stream", headers=origin | {"If-Match": '"other"'})
+        assert [reply.status_code for reply in (whole, part, moved)] == [200, 206, 412]
+        for reply in (whole, part, moved):
+            told = {name.strip().lower() for name in reply.headers["access-control-expose-headers"].split(",")}
+            assert set(reply.headers) - told <= SEEN_ANYWAY | FOR_BROWSERS
+        assert {"biomedica-cursor", "biomedica-state", "biomedica-samples", "accept-ranges", "etag"} <= told
 
 
 def test_every_answer_carries_the_headers_that_keep_browsers_safe(client):
