@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from biomedica_assets.serve.logs import request_id
@@ -137,6 +138,13 @@ class Problems:
         }
         for kind, handler in handlers.items():
             app.add_exception_handler(kind, partial(self._handle, handler))
+        app.add_exception_handler(405, self._not_allowed)
+
+    def _not_allowed(self, request: Request, error: Exception) -> Response:
+        """An address has a route for each of its methods, and the error comes from the first: it knows of no other."""
+        if isinstance(error, HTTPException) and "Allow" in (error.headers or {}):
+            error.headers = {"Allow": ", ".join(_methods(request))}
+        return self._handle(_http, request, error)
 
     def _handle(self, handler: Callable[[Any], Response], request: Request, error: Exception) -> Response:
         return self.dress(handler(error), request.scope)
@@ -156,6 +164,17 @@ def field_problems(error: RequestValidationError | Any) -> list[FieldProblem]:
             message = "there is no such parameter"
         found.append(FieldProblem(where=where, message=message[:300]))
     return found
+
+
+def _methods(request: Request) -> list[str]:
+    """Methods that the address answers."""
+    asked = {"type": "http", "path": request.scope["path"], "root_path": request.scope.get("root_path", "")}
+    routes = request.app.router.routes
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _invalid(error: RequestValidationError) -> Response:

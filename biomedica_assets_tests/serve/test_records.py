@@ -80,6 +80,23 @@ def test_refusals_are_problem_details_with_a_reason(client, path, status, reason
     assert problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/search", "GET, POST"),
+        ("/v1/stream", "GET, HEAD"),
+        ("/v1/images/PMC11.1/F1/1", "GET, HEAD"),
+        ("/v1/articles/PMC11", "GET"),
+        ("/label", "GET, POST"),
+        ("/mcp", "POST"),
+    ],
+)
+def test_a_refused_method_is_told_which_ones_there_are(client, path, methods):
+    reply = client.delete(path)
+    assert (reply.status_code, reply.json()["reason"]) == (405, "method_not_allowed")
+    assert reply.headers["allow"] == methods
+
+
 def test_the_bytes_are_those_that_were_published(client):
     reply = client.get(image_path(client, "PMC11"))
     assert reply.content == picture(1)
