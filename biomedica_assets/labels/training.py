@@ -12,7 +12,10 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+import duckdb
+
 from biomedica_assets import schemas
+from biomedica_assets.dataset.queries import from_parquet
 from biomedica_assets.labels.annotations import Sources
 from biomedica_assets.labels.consensus import DECIDED, Consensus
 from biomedica_assets.labels.examples import Verdict, Verdicts, gather_examples
@@ -32,7 +35,7 @@ from biomedica_assets.labels.weak import WeakLabeller, load_rules
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.catalogue import read_generation
 from biomedica_assets.store.derived import read_derived
-from biomedica_assets.store.duck import duck_url, register
+from biomedica_assets.store.duck import register
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import StoreError
 
@@ -146,8 +149,6 @@ def open_sources(files: Files, settings: Settings) -> Sources:
 
 def _reviewed(files: Files, verdicts: Verdicts) -> dict[str, tuple[str, ...]]:
     """By chunk, the pictures with a verdict of their own among the current ones."""
-    import duckdb
-
     hashes = sorted(target.removeprefix("image:") for target in verdicts if target.startswith("image:"))
     generation = read_generation(files) if hashes else None
     if generation is None:
@@ -155,7 +156,7 @@ def _reviewed(files: Files, verdicts: Verdicts) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
     with duckdb.connect() as connection:
         register(files, connection)
-        index = f"read_parquet('{duck_url(files, generation.files['sample_index'].path)}')"
+        index = from_parquet(files, generation.files["sample_index"].path)
         query = f"SELECT DISTINCT chunk, sha256 FROM {index} WHERE sha256 IN (SELECT unnest(?::VARCHAR[]))"
         for chunk, sha256 in connection.execute(query, [hashes]).fetchall():
             found.setdefault(chunk, set()).add(sha256)
