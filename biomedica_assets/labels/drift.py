@@ -16,10 +16,10 @@ import numpy as np
 
 from biomedica_assets import schemas
 from biomedica_assets.labels.concepts import concepts_of
-from biomedica_assets.labels.fitting import asked_for, made_by
+from biomedica_assets.labels.fitting import asked_for, derived_relation, made_by
 from biomedica_assets.labels.space import FAR_QUANTILE, SpaceRecord, default_clusters
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.catalogue import connect, parquet_relation
+from biomedica_assets.store.catalogue import connect
 from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.files import Files
 
@@ -131,8 +131,7 @@ def _new_pictures(files: Files, record: SpaceRecord, scratch: str | None) -> tup
         tempfile.TemporaryDirectory(prefix="drift-", dir=scratch) as folder,
         connect(files, Path(folder)) as connection,
     ):
-        written = sorted({str(manifest.inputs.get("schema")) for manifest in made})
-        rows = parquet_relation(files, [manifest.file.path for manifest in made], schemas.CONCEPTS, written)
+        rows = derived_relation(files, schemas.CONCEPTS, made)
         query = f"""
             SELECT concept, count(*), count(*) FILTER (distance > ?::FLOAT)
             FROM (SELECT sha256, min(concept) AS concept, min(distance) AS distance FROM {rows} GROUP BY sha256)

@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from biomedica_assets import schemas
 from biomedica_assets.labels.concepts import concepts_of
-from biomedica_assets.labels.fitting import chosen_features, current_rows, iter_vectors
+from biomedica_assets.labels.fitting import chosen_features, current_rows, derived_relation, iter_vectors
 from biomedica_assets.labels.label_model import Inputs
 from biomedica_assets.labels.space import SpaceRecord
-from biomedica_assets.store.catalogue import connect, parquet_relation
+from biomedica_assets.store.catalogue import connect
 from biomedica_assets.store.derived import DerivedManifest, read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import ChunkManifest, StoreError, read_chunk_manifest
@@ -90,10 +90,11 @@ def gather_examples(
     features = chosen_features(read_derived(files, schemas.IMAGE_FEATURES.name))
     if not features:
         raise StoreError(f"{files.url} has no vectors of images: materialize `image_features` first")
+    members = concepts_of(files, space) if space else {}
     with tempfile.TemporaryDirectory(prefix="examples-", dir=scratch) as folder:
         with connect(files, Path(folder)) as connection:
-            chosen = _choose(files, connection, features, verdicts, space, most, seed)
-            spread = _articles_by_concept(files, connection, space)
+            chosen = _choose(files, connection, features, members, verdicts, space, most, seed)
+            spread = _articles_by_concept(files, connection, members, space)
         captions = {
             chunk: manifest
             for chunk, manifest in read_derived(files, schemas.CAPTION_FEATURES.name).items()
@@ -117,14 +118,15 @@ def gather_examples(
 
 
 def _articles_by_concept(
-    files: Files, connection: duckdb.DuckDBPyConnection, space: SpaceRecord | None
+    files: Files,
+    connection: duckdb.DuckDBPyConnection,
+    members: Mapping[str, DerivedManifest],
+    space: SpaceRecord | None,
 ) -> tuple[int, ...]:
     """For a connection that has the view ``current``."""
-    made = list(concepts_of(files, space).values()) if space else []
-    if space is None or not made:
+    if space is None or not members:
         return ()
-    written = sorted({str(manifest.inputs.get("schema")) for manifest in made})
-    relation = parquet_relation(files, [m.file.path for m in made], schemas.CONCEPTS, written)
+    relation = derived_relation(files, schemas.CONCEPTS, members.values())
     query = f"""
         SELECT concept, count(DISTINCT article_id)
         FROM {relation} SEMI JOIN current USING (chunk, article_id) GROUP BY 1
@@ -137,6 +139,7 @@ def _choose(
     files: Files,
     connection: duckdb.DuckDBPyConnection,
     features: Mapping[str, DerivedManifest],
+    members: Mapping[str, DerivedManifest],
     verdicts: Verdicts,
     space: SpaceRecord | None,
     most: int,
@@ -157,9 +160,7 @@ def _choose(
     """)
     # Chunks in the order of their hashes, so that common concepts are filled from a few of them.
     if space is not None and numbers:
-        made = [m for chunk, m in concepts_of(files, space).items() if chunk in features]
-        written = sorted({str(manifest.inputs.get("schema")) for manifest in made})
-        relation = parquet_relation(files, [m.file.path for m in made], schemas.CONCEPTS, written)
+        relation = derived_relation(files, schemas.CONCEPTS, (m for chunk, m in members.items() if chunk in features))
         per_concept = max(1, min(PER_CONCEPT, most // max(1, len(numbers))))
         connection.execute(f"""
             CREATE TABLE members AS SELECT {ids}, concept, distance

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
+from biomedica_assets.dataset.queries import from_parquet
 from biomedica_assets.labels.space import SpaceRecord, default_clusters, fit_space, read_space_record, save_space
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.catalogue import connect, parquet_relation, refresh_generation
+from biomedica_assets.store.catalogue import connect, parquet_relation, refresh_generation, schema_versions
 from biomedica_assets.store.derived import DerivedManifest, read_derived
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import StoreError
@@ -109,18 +110,19 @@ def chosen_features(made: Mapping[str, DerivedManifest]) -> dict[str, DerivedMan
     return {chunk: manifest for chunk, manifest in made.items() if made_by(manifest) == chosen}
 
 
+def derived_relation(files: Files, table: schemas.Table, manifests: Iterable[DerivedManifest]) -> str:
+    """A FROM item over all rows of these partitions of a derived table."""
+    made = list(manifests)
+    return parquet_relation(files, [manifest.file.path for manifest in made], table, schema_versions(made))
+
+
 def current_rows(
     files: Files, connection: duckdb.DuckDBPyConnection, table: schemas.Table, manifests: Iterable[DerivedManifest]
 ) -> str:
     """A FROM item over the rows of a derived table that belong to current articles of today's file lists."""
-    generation = refresh_generation(files)
-    connection.execute(
-        "CREATE VIEW current AS SELECT chunk, article_id FROM "
-        + parquet_relation(files, [generation.files["current"].path], schemas.CURRENT, [str(schemas.SCHEMA_VERSION)])
-    )
-    chosen = list(manifests)
-    written = sorted({str(manifest.inputs.get("schema")) for manifest in chosen})
-    rows = parquet_relation(files, [manifest.file.path for manifest in chosen], table, written)
+    current = from_parquet(files, refresh_generation(files).files["current"].path)
+    connection.execute(f"CREATE VIEW current AS SELECT chunk, article_id FROM {current}")
+    rows = derived_relation(files, table, manifests)
     return f"(SELECT t.* FROM {rows} t SEMI JOIN current USING (chunk, article_id))"
 
 

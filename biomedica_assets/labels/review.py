@@ -15,8 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from biomedica_assets import schemas
+from biomedica_assets.dataset.queries import from_parquet
+from biomedica_assets.labels.fitting import derived_relation
 from biomedica_assets.labels.taxonomy import Taxonomy
-from biomedica_assets.store.catalogue import Generation, connect, parquet_relation
+from biomedica_assets.store.catalogue import Generation, connect
 from biomedica_assets.store.derived import DerivedManifest
 from biomedica_assets.store.files import Files
 
@@ -73,11 +75,8 @@ def review_queue(
     with tempfile.TemporaryDirectory(prefix="review-", dir=scratch) as folder, connect(files, Path(folder)) as found:
         pairs = sorted(kin)
         found.register("kin", pa.table({"one": [a for a, _ in pairs], "other": [b for _, b in pairs]}))
-        listed = [generation.files["current"].path]
-        current = parquet_relation(files, listed, schemas.CURRENT, [str(schemas.SCHEMA_VERSION)])
-        written = sorted({str(manifest.inputs.get("schema")) for manifest in made.values()})
-        paths = [manifest.file.path for manifest in made.values()]
-        source = parquet_relation(files, paths, schemas.ANNOTATIONS, written)
+        current = from_parquet(files, generation.files["current"].path)
+        source = derived_relation(files, schemas.ANNOTATIONS, made.values())
         found.execute(f"CREATE VIEW said AS SELECT s.* FROM {source} s SEMI JOIN {current} c USING (chunk, article_id)")
         rows = found.execute(_QUERY, [most]).fetchall()
     return [
