@@ -17,6 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from biomedica_assets.labels.review import ToReview
+from biomedica_assets.labels.sheets import SheetsRecord
 from biomedica_assets.labels.taxonomy import Axis, Label
 from biomedica_assets.labels.vote_csv import CsvError, import_csv
 from biomedica_assets.labels.votes import Annotator, NewVote, Vote, faults_of
@@ -98,14 +100,12 @@ class LabellingPages:
         """One concept: its contact sheet and the form."""
         annotator, sheets = self._annotator(request), self._desk.sheets()
         members = self._desk.members(sheets, number)
-        votes = self._desk.votes_of(annotator)
-        order = self._desk.concepts(sheets)
         return self._form(
             request,
             annotator,
-            votes,
+            self._desk.votes_of(annotator),
             f"concept:{sheets.space}/{number}",
-            [f"concept:{sheets.space}/{n}" for n in order],
+            self._pages_of_concepts(sheets),
             title=f"Concept {number}",
             roles=[
                 (role, [(row, one) for row, one in members if row["role"] == role])
@@ -134,7 +134,7 @@ class LabellingPages:
             annotator,
             self._desk.votes_of(annotator),
             target,
-            [f"image:{one.sha256}" for one in queue],
+            _pages_of_images(queue),
             title=f"Image {picture.image_id}",
             roles=[],
             image=picture,
@@ -151,12 +151,12 @@ class LabellingPages:
         annotator: str,
         votes: Mapping[str, Vote],
         target: str,
-        order: Sequence[str],
+        pages: Mapping[str, str],
         faults: str = "",
         given: Mapping[str, Any] | None = None,
         **context: Any,
     ) -> Response:
-        vote = votes.get(target)
+        vote, order = votes.get(target), list(pages)
         at = order.index(target) if target in order else -1
         saved = request.query_params.get("saved", "")
         return self._render(
@@ -166,8 +166,8 @@ class LabellingPages:
             vote=vote,
             given=given if given is not None else _given(vote),
             faults=faults,
-            before=self._path(order[at - 1]) if at > 0 else None,
-            after=self._path(order[at + 1]) if 0 <= at < len(order) - 1 else None,
+            before=pages[order[at - 1]] if at > 0 else None,
+            after=pages[order[at + 1]] if 0 <= at < len(order) - 1 else None,
             place=at + 1,
             done=sum(1 for one in order if one in votes),
             total=len(order),
@@ -177,26 +177,19 @@ class LabellingPages:
             **context,
         )
 
-    def _path(self, target: str) -> str:
-        """The page of a target of today's lists, below ``/label``."""
-        kind, _, name = target.partition(":")
-        if kind == "concept":
-            return f"/concepts/{name.rpartition('/')[2]}"
-        image = next(one.image_id for one in self._desk.queue() if one.sha256 == name)
-        return f"/images/{figure_path(image)}"
+    def _pages_of_concepts(self, sheets: SheetsRecord) -> dict[str, str]:
+        """Concepts in their order as votes name them, each with its page below ``/label``."""
+        return {f"concept:{sheets.space}/{n}": f"/concepts/{n}" for n in self._desk.concepts(sheets)}
 
     def next(self, request: Request, kind: str, here: str | None = None, saved: str = "") -> Response:
         """To the first target that has no answer yet, behind the one given."""
         annotator = self._annotator(request)
         sheets = self._desk.sheets()
         votes = self._desk.votes_of(annotator)
-        if kind == "concept":
-            order = [f"concept:{sheets.space}/{n}" for n in self._desk.concepts(sheets)]
-        else:
-            order = [f"image:{one.sha256}" for one in self._desk.queue()]
-        target = following(order, votes, here)
+        pages = self._pages_of_concepts(sheets) if kind == "concept" else _pages_of_images(self._desk.queue())
+        target = following(list(pages), votes, here)
         suffix = f"?saved={saved}" if saved else ""
-        return self._to(self._path(target) + suffix if target else f"?done={kind}")
+        return self._to(pages[target] + suffix if target else f"?done={kind}")
 
     # Votes ----------------------------------------------------------------------------------------------------
 
@@ -335,6 +328,11 @@ async def _form_of(request: Request) -> FormData:
     if len(body) > _FORM_BYTES:
         raise ProblemError(413, "size", f"this form may have {_FORM_BYTES} bytes")
     return await request.form(max_files=0, max_fields=1000)
+
+
+def _pages_of_images(queue: Sequence[ToReview]) -> dict[str, str]:
+    """Images of the list in their order as votes name them, each with its page below ``/label``."""
+    return {f"image:{one.sha256}": f"/images/{figure_path(one.image_id)}" for one in queue}
 
 
 def _read(form: FormData, axes: Sequence[str]) -> dict[str, Any]:
