@@ -59,6 +59,11 @@ def from_parquet(files: Files, path: str) -> str:
     return f"read_parquet({sql_text(duck_url(files, path))})"
 
 
+def local_parquet(*paths: Path) -> str:
+    """A FROM item over Parquet files of this machine, at least one."""
+    return f"read_parquet([{', '.join(map(sql_text, paths))}])"
+
+
 def sql_text(text: Any) -> str:
     """A string literal."""
     return "'" + str(text).replace("'", "''") + "'"

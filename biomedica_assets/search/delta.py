@@ -14,10 +14,9 @@ import duckdb
 import pyarrow as pa
 
 from biomedica_assets import schemas
-from biomedica_assets.dataset.queries import load, sql_text
+from biomedica_assets.dataset.queries import from_parquet, load, local_parquet
 from biomedica_assets.search.documents import TABLES
 from biomedica_assets.store.catalogue import Generation, removed_since
-from biomedica_assets.store.duck import duck_url
 from biomedica_assets.store.files import Files
 
 STATES_SCHEMA = pa.schema(
@@ -44,17 +43,17 @@ def plan_delta(connection: duckdb.DuckDBPyConnection, files: Files, generation: 
     load(connection, "withheld", _texts(id=sorted(removed_since(files, generation))))
     log = "(SELECT NULL::BIGINT AS pmid, NULL::VARCHAR AS partition WHERE false)"
     if "pubmed_log" in generation.files:
-        log = f"(FROM {_parquet(files, generation, 'pubmed_log')} WHERE is_newest)"
+        log = f"(FROM {from_parquet(files, generation.files['pubmed_log'].path)} WHERE is_newest)"
     connection.execute(f"""
         CREATE TABLE now AS
         SELECT c.chunk, c.article_id, c.pmid, l.partition, left(md5(concat_ws('|', k.digest, p.path)), 16) AS inputs
-        FROM {_parquet(files, generation, "current")} c JOIN chunks k USING (chunk)
+        FROM {from_parquet(files, generation.files["current"].path)} c JOIN chunks k USING (chunk)
         LEFT JOIN {log} l ON l.pmid = c.pmid
         LEFT JOIN pubmed_files p ON p.partition = l.partition
         WHERE concat('PMC', c.pmcid, '.', c.version) NOT IN (FROM withheld)
     """)
     if states.exists():
-        connection.execute(f"CREATE TABLE before AS FROM read_parquet({sql_text(states)})")
+        connection.execute(f"CREATE TABLE before AS FROM {local_parquet(states)}")
     else:
         load(connection, "before", STATES_SCHEMA.empty_table())
     connection.execute("""
@@ -75,7 +74,3 @@ def _digest(paths: list[str]) -> str:
 
 def _texts(**columns: list[str]) -> pa.Table:
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-
-
-def _parquet(files: Files, generation: Generation, table: str) -> str:
-    return f"read_parquet({sql_text(duck_url(files, generation.files[table].path))})"

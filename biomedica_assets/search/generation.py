@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biomedica_assets.dataset.queries import count_rows, load
+from biomedica_assets.dataset.queries import count_rows, load, local_parquet, sql_text
 from biomedica_assets.search.delta import STATES_SCHEMA, plan_delta
 from biomedica_assets.search.documents import ArticleDocument, fingerprint, iter_documents
 from biomedica_assets.search.keyword import KEYWORD_VERSION, KeywordWriter
@@ -240,9 +240,8 @@ class _Build:
         first_new = self.before.rows if self.before else 0
         if not self._row_files or not first_new:
             return
-        listed = ", ".join(f"'{path}'" for path in self._row_files)
         found = connection.execute(f"""
-            SELECT DISTINCT "row" FROM read_parquet([{listed}]) SEMI JOIN removed USING (article_id)
+            SELECT DISTINCT "row" FROM {local_parquet(*self._row_files)} SEMI JOIN removed USING (article_id)
             WHERE "row" < {first_new}
         """).fetchnumpy()["row"]
         fresh = np.setdiff1d(np.asarray(found, np.uint32), self._dead)
@@ -264,9 +263,8 @@ class _Build:
         if self._dead.size:
             (self.folder / DEAD).unlink(missing_ok=True)  # a hard link: never written in place
             np.save(self.folder / DEAD, self._dead)
-        listed = ", ".join(f"'{path}'" for path in files)
         living = 'media_type IS NOT NULL AND "row" NOT IN (FROM dead)'
-        self.images = count_rows(connection, f"read_parquet([{listed}]) WHERE {living}") if files else 0
+        self.images = count_rows(connection, f"{local_parquet(*files)} WHERE {living}") if files else 0
 
     def _write_states(self, connection: duckdb.DuckDBPyConnection, fresh: Path | None) -> None:
         if fresh is None:
@@ -276,13 +274,13 @@ class _Build:
         connection.execute(f"""
             COPY (SELECT b.* FROM before b
                   ANTI JOIN (SELECT article_id FROM wanted UNION ALL FROM gone) USING (article_id)
-                  UNION ALL BY NAME FROM read_parquet('{fresh}') ORDER BY article_id)
-            TO '{path}' (FORMAT parquet, COMPRESSION zstd)
+                  UNION ALL BY NAME FROM {local_parquet(fresh)} ORDER BY article_id)
+            TO {sql_text(path)} (FORMAT parquet, COMPRESSION zstd)
         """)
         target = self.folder / STATES
         target.parent.mkdir(exist_ok=True)
         path.replace(target)
-        self.articles = count_rows(connection, f"read_parquet('{target}')")
+        self.articles = count_rows(connection, local_parquet(target))
 
     def follow_features(self, connection: duckdb.DuckDBPyConnection, log: Callable[[str], None]) -> None:
         """Bring the vector spaces up to the rows and the features that are there; without faiss there are none."""
@@ -295,10 +293,9 @@ class _Build:
             log(f"search index: without vectors: {error}")
             return
 
-        listed = ", ".join(f"'{path}'" for path in self._row_files)
         connection.execute(f"""
             CREATE TABLE live AS SELECT s.chunk, r.figure_id, r."row"
-            FROM read_parquet([{listed}]) r JOIN read_parquet('{self.folder / STATES}') s USING (article_id)
+            FROM {local_parquet(*self._row_files)} r JOIN {local_parquet(self.folder / STATES)} s USING (article_id)
             WHERE r.image = 0 AND r."row" NOT IN (FROM dead)
         """)
         alive = np.ones(self.rows, bool)

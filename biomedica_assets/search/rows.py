@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.dataset.queries import local_parquet, sql_text
 from biomedica_assets.search.documents import LABELS, ArticleDocument, FigureDocument
 from biomedica_assets.search.keyword import IMAGE_FIELDS
 from biomedica_assets.search.terms import LISTS, rows_with
@@ -95,7 +96,7 @@ def merge_rows(paths: Sequence[Path], target: Path, dead: np.ndarray) -> int:
 
 def in_groups(served: Iterable[str]) -> str:
     """SQL: the line's article and image are in one of these licence groups."""
-    groups = ", ".join("'" + group.replace("'", "''") + "'" for group in served) or "NULL"
+    groups = ", ".join(map(sql_text, served)) or "NULL"
     return f"article_group IN ({groups}) AND licence_group IN ({groups})"
 
 
@@ -121,9 +122,8 @@ class RowTable:
     ) -> None:
         self.rows, self._served, self._terms = rows, tuple(served), tuple(terms)
         self._connection = duckdb.connect(config={"threads": 2, "memory_limit": "512MB"})
-        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         if paths:
-            self._connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet([{listed}])")
+            self._connection.execute(f"CREATE VIEW rows AS SELECT * FROM {local_parquet(*paths)}")
         else:
             self._connection.register("nothing", ROWS.empty_table())
             self._connection.execute("CREATE TABLE rows AS SELECT * FROM nothing")

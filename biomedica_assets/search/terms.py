@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from biomedica_assets.dataset.queries import local_parquet, sql_text
 from biomedica_assets.search.documents import ArticleDocument
 
 TERMS = pa.schema([("field", pa.string()), ("term", pa.string()), ("first", pa.uint32()), ("last", pa.uint32())])
@@ -67,9 +68,9 @@ def sort_terms(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], tar
         pq.write_table(TERMS.empty_table(), target)
         return
     connection.execute(f"""
-        COPY (SELECT * FROM read_parquet({_listed(paths)}) WHERE "first" NOT IN (SELECT "row" FROM dead)
+        COPY (SELECT * FROM {local_parquet(*paths)} WHERE "first" NOT IN (SELECT "row" FROM dead)
               ORDER BY field, term, "first")
-        TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP})
+        TO {sql_text(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP})
     """)
 
 
@@ -78,7 +79,7 @@ def rows_with(
 ) -> np.ndarray:
     """Rows whose article has one of these terms (in lower case), in no order, dead ones included."""
     query = f"""
-        SELECT "first", "last" FROM read_parquet({_listed(paths)})
+        SELECT "first", "last" FROM {local_parquet(*paths)}
         WHERE field = ? AND term IN (SELECT unnest(?::VARCHAR[]))
     """
     found = connection.execute(query, [field, list(terms)]).fetchnumpy()
@@ -86,7 +87,3 @@ def rows_with(
     count = last - first + 1
     ends = np.cumsum(count)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + count, count)
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths) + "]"

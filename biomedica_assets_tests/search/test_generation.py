@@ -70,6 +70,14 @@ def next_release(world: World) -> None:
     )
 
 
+def test_a_scratch_folder_may_have_a_quote_in_its_name(world: World, tmp_path: Path) -> None:
+    scratch = tmp_path / "reader's"
+    scratch.mkdir()
+    next_release(world)
+    built = build_index(world.files, scratch=str(scratch))
+    assert (built.rebuilt, built.changed) == (None, True)
+
+
 def test_a_delta_with_deletions_equals_a_rebuild(world: World, tmp_path: Path) -> None:
     before = answers(world, tmp_path / "before")
     next_release(world)
