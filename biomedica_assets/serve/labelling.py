@@ -6,7 +6,6 @@ What does not belong here: HTML (`labelling_pages`), REST (`labelling_api`), wha
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,14 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
 
 from biomedica_assets import schemas
 from biomedica_assets.labels.review import ToReview, chosen_chunks, review_queue
 from biomedica_assets.labels.sheets import SheetsRecord, members_of, read_member_table, read_sheets
 from biomedica_assets.labels.taxonomy import Taxonomy, load_taxonomy
 from biomedica_assets.labels.vote_log import VoteLog
-from biomedica_assets.labels.votes import NewVote, Vote, VoteError, cast_vote
+from biomedica_assets.labels.votes import Annotator, NewVote, Vote, VoteError, cast_vote
 from biomedica_assets.schemas import Row
 from biomedica_assets.serve.ids import IMAGE_ID, figure_path, parse_article
 from biomedica_assets.serve.limits import KEY_NAME, is_loopback
@@ -33,7 +33,7 @@ from biomedica_assets.settings import Settings
 from biomedica_assets.store.derived import read_derived
 
 NO_CONCEPTS = "this store has no contact sheets yet: run `biomedica build`, or materialize `contact_sheets`"
-_ANNOTATOR = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_ANNOTATOR: TypeAdapter[str] = TypeAdapter(Annotator)
 OFF = "labelling is off here; its operator sets BIOMEDICA_SERVE_LABELLING=true"
 
 
@@ -43,6 +43,14 @@ def labelling_on(settings: Settings) -> bool:
         return settings.serve_labelling
     others = settings.serve_names or settings.serve_proxies or settings.serve_open
     return is_loopback(settings.serve_host) and not others
+
+
+def annotator_of(name: str | None) -> str | None:
+    """The name, if an annotator may have it."""
+    try:
+        return _ANNOTATOR.validate_python(name)
+    except ValidationError:
+        return None
 
 
 class Picture(NamedTuple):
@@ -93,7 +101,7 @@ class Desk:
         if request.method not in ("GET", "HEAD"):
             check_same_origin(request, self._state.settings)
         key: str | None = request.scope.get(KEY_NAME)
-        if key and not _ANNOTATOR.fullmatch(key):
+        if key and not annotator_of(key):
             detail = f"the key {key} names no annotator: small letters, digits, _ and - do"
             raise ProblemError(403, "annotator", detail)
         return key
@@ -113,8 +121,7 @@ class Desk:
 
     def members(self, sheets: SheetsRecord, concept: int) -> list[tuple[Row, Picture]]:
         """What people look at, as listed; withdrawn pictures are left out. Raises ProblemError 404."""
-        if not (0 <= concept < len(sheets.pictures) and sheets.pictures[concept]):
-            raise ProblemError(404, "unknown", f"there is no concept {concept} with pictures in {sheets.space}")
+        _check_concept(sheets, concept)
         table = self._tables.get(sheets.file.path, lambda: read_member_table(self.files, sheets))
         found = ((row, self.picture(row["image_id"], row["sha256"])) for row in members_of(table, concept))
         return [(row, picture) for row, picture in found if picture is not None]
@@ -190,8 +197,7 @@ class Desk:
             if new.space != sheets.space:
                 detail = f"concepts of the space {new.space} are not looked at any more; it is {sheets.space} now"
                 raise ProblemError(409, "space", detail)
-            if new.concept not in self.concepts(sheets):
-                raise ProblemError(404, "unknown", f"there is no concept {new.concept} with pictures in {new.space}")
+            _check_concept(sheets, new.concept)
         else:
             self._check_image(new)
         try:
@@ -218,6 +224,12 @@ class Desk:
         named = {name: getattr(vote, name) for name in ("target_kind", "space", "concept", "image_id", "sha256")}
         said = {name: getattr(before, name) for name in ("answers", "mixed", "unsure", "comment")} if before else {}
         return self.cast(NewVote(annotator=annotator, shown=vote.shown, supersedes=vote_id, **named, **said))
+
+
+def _check_concept(sheets: SheetsRecord, concept: int | None) -> None:
+    """Raises ProblemError 404 when there is nothing of the concept to look at."""
+    if concept is None or not (0 <= concept < len(sheets.pictures) and sheets.pictures[concept]):
+        raise ProblemError(404, "unknown", f"there is no concept {concept} with pictures in {sheets.space}")
 
 
 def following(order: Sequence[str], done: Mapping[str, Vote], here: str | None) -> str | None:

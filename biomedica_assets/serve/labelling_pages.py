@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Query, Request, UploadFile
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,10 +21,10 @@ from biomedica_assets.labels.review import ToReview
 from biomedica_assets.labels.sheets import SheetsRecord
 from biomedica_assets.labels.taxonomy import Axis, Label
 from biomedica_assets.labels.vote_csv import CsvError, import_csv
-from biomedica_assets.labels.votes import Annotator, NewVote, Vote, faults_of
+from biomedica_assets.labels.votes import NewVote, Vote, faults_of
 from biomedica_assets.serve.gallery import Gallery
 from biomedica_assets.serve.ids import ArticleId, FigurePart, Ordinal, figure_path
-from biomedica_assets.serve.labelling import Desk, following
+from biomedica_assets.serve.labelling import Desk, annotator_of, following
 from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.state import State
 
@@ -35,7 +35,6 @@ _LONGEST = 86_400.0
 """Seconds: a page left open overnight says nothing of how long the answer took."""
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 """With no-referrer browsers hide where a form was sent from, and no form could be told from another site's."""
-_ANNOTATOR: TypeAdapter[str] = TypeAdapter(Annotator)
 
 
 class LabellingPages:
@@ -53,23 +52,19 @@ class LabellingPages:
 
     def _annotator(self, request: Request) -> str:
         """Who it is: the key's name, else what the browser was told. Raises ProblemError 403, and `_Nobody`."""
-        key = self._desk.admit(request)
-        if key:
-            return key
-        try:
-            return _ANNOTATOR.validate_python(request.cookies.get(COOKIE))
-        except ValidationError:
-            raise _NobodyError from None
+        annotator = self._desk.admit(request) or annotator_of(request.cookies.get(COOKIE))
+        if annotator is None:
+            raise _NobodyError
+        return annotator
 
     # Pages ----------------------------------------------------------------------------------------------------
 
     def start(self, request: Request, page: int, **told: Any) -> Response:
         """Concepts with one's own answers, and how far everybody is."""
-        self._desk.admit(request)
+        key = self._desk.admit(request)
         sheets = self._desk.sheets()
-        try:
-            annotator = self._annotator(request)
-        except _NobodyError:
+        annotator = key or annotator_of(request.cookies.get(COOKIE))
+        if annotator is None:
             suggested = request.query_params.get(COOKIE, "")[:40]
             return self._render("label_start.html", annotator=None, suggested=suggested)
         votes = self._desk.votes_of(annotator)
@@ -85,7 +80,7 @@ class LabellingPages:
         return self._render(
             "label_start.html",
             annotator=annotator,
-            named_by_key=self._desk.admit(request) is not None,
+            named_by_key=key is not None,
             sheets=sheets,
             rows=rows,
             total=len(order),
@@ -242,9 +237,8 @@ class LabellingPages:
     def begin(self, request: Request, name: str) -> Response:
         """Remember who the annotator is, in a cookie of these pages."""
         self._desk.admit(request)
-        try:
-            annotator = _ANNOTATOR.validate_python(name.strip().lower())
-        except ValidationError:
+        annotator = annotator_of(name.strip().lower())
+        if annotator is None:
             detail = "a name is made of small letters, digits, _ and -, 40 at most"
             return self._render("label_start.html", 422, annotator=None, suggested=name[:40], faults=detail)
         answer = self._to("")
