@@ -109,13 +109,13 @@ def _chunk(folder: Path, images: int) -> tuple[Any, str, Any, Inputs]:
     texts = random.normal(0, 1 / 16, (images, 256)).astype(np.float16)
     for table, matrix in ((schemas.IMAGE_FEATURES, vectors), (schemas.CAPTION_FEATURES, texts)):
         rows = ({**_only(row, table), "encoder": "e", "vector": v} for row, v in zip(own, matrix, strict=True))
-        commit_derived(files, table, chunk, rows, input_hash="0", inputs={"encoder": "e", "features": "1"})
+        commit_derived(files, table, chunk, rows, inputs={"encoder": "e", "features": "1"})
     centres = np.eye(50, dtype=np.float32)[np.arange(2000) % 50]
     space = ConceptSpace(np.zeros(1280, np.float32), np.zeros((1280, 50), np.float32), centres)
     record = save_space(files, SpaceFit(space, 1.0, [1] * 2000, 0.5, 9.0), encoder="e", features="1",
                                      settings={}, pictures=1, sampled=1, chunks={})  # fmt: skip
     placed = ({**row, "space": record.id, "concept": n % 2000, "distance": 0.4} for n, row in enumerate(own))
-    commit_derived(files, schemas.CONCEPTS, chunk, placed, input_hash="0", inputs={"space": record.id})
+    commit_derived(files, schemas.CONCEPTS, chunk, placed, inputs={"space": record.id})
     said = {axis.id: Verdict((axis.labels[0].id,), 0.9) for axis in taxonomy.axes}
     verdicts = {f"concept:{record.id}/{n}": said for n in range(2000)}
     preparation = Preparation(np.zeros(1280, np.float32), np.zeros(256, np.float32), 1.0, 2.0)

@@ -16,7 +16,6 @@ import duckdb
 import numpy as np
 
 from biomedica_assets import schemas
-from biomedica_assets.ingest.inputs import input_hash
 from biomedica_assets.ingest.workspace import Workspace
 from biomedica_assets.pmc.entrez import NCBI_URL, EntrezClient, fetch_records, modified_pmids
 from biomedica_assets.pmc.pubmed import PUBMED_PARSER_VERSION
@@ -120,7 +119,7 @@ def _inputs(manifest: ChunkManifest) -> dict[str, Any]:
 
 def _valid(own: DerivedManifest, manifest: ChunkManifest) -> bool:
     """A reply that stayed damaged may be whole tomorrow, so it is no valid end."""
-    return own.input_hash == input_hash(_inputs(manifest)) and not own.counts.get("unreadable")
+    return own.made_of(_inputs(manifest)) and not own.counts.get("unreadable")
 
 
 def _commit(
@@ -146,7 +145,6 @@ def _commit(
         TABLE,
         partition,
         rows(),
-        input_hash=input_hash(inputs),
         inputs=inputs,
         counts=counts,
         run=run,

@@ -33,7 +33,6 @@ from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
     StoreError,
-    input_hash,
     read_chunk_manifest,
     read_chunk_manifests,
 )
@@ -108,7 +107,7 @@ def build_annotations(
     derived = {name: read_derived_manifest(files, name, chunk) for name in _DERIVED_INPUTS}
     inputs = _inputs(manifest, derived, sources)
     own = {table.name: read_derived_manifest(files, table.name, chunk) for table in TABLES}
-    if all(m and m.input_hash == input_hash(inputs) and files.exists(m.file.path) for m in own.values()):
+    if all(m and m.made_of(inputs) and files.exists(m.file.path) for m in own.values()):
         return {name: m for name, m in own.items() if m}, True
     started, cpu = time.monotonic(), time.process_time()
     work = _Chunk(files, manifest, derived, sources)
@@ -126,7 +125,6 @@ def build_annotations(
             table,
             chunk,
             produced,
-            input_hash=input_hash(inputs),
             inputs=inputs,
             counts=work.counts,
             run=run,
@@ -142,8 +140,8 @@ def unfinished_annotations(files: Files, sources: Sources) -> list[str]:
 
     def valid(manifest: ChunkManifest) -> bool:
         parts = {name: manifests.get(manifest.chunk) for name, manifests in derived.items()}
-        wanted = input_hash(_inputs(manifest, parts, sources))
-        return all((own := made[t.name].get(manifest.chunk)) and own.input_hash == wanted for t in TABLES)
+        inputs = _inputs(manifest, parts, sources)
+        return all((own := made[t.name].get(manifest.chunk)) and own.made_of(inputs) for t in TABLES)
 
     return [manifest.chunk for manifest in read_chunk_manifests(files).values() if not valid(manifest)]
 

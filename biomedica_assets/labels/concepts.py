@@ -18,7 +18,7 @@ from biomedica_assets.labels.space import ConceptSpace, SpaceRecord, one_thread
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import StoreError, input_hash
+from biomedica_assets.store.manifests import StoreError
 
 TABLE = schemas.CONCEPTS
 CONCEPTS_VERSION = "1"
@@ -44,7 +44,7 @@ def build_concepts(
         )
     inputs = _inputs(features, record)
     own = read_derived_manifest(files, TABLE.name, chunk)
-    if own is not None and own.input_hash == input_hash(inputs) and files.exists(own.file.path):
+    if own is not None and own.made_of(inputs) and files.exists(own.file.path):
         return own, True
     started, cpu = time.monotonic(), time.process_time()
     counts: dict[str, int] = {"images": 0, "far": 0}
@@ -60,7 +60,6 @@ def build_concepts(
         TABLE,
         chunk,
         rows(),
-        input_hash=input_hash(inputs),
         inputs=inputs,
         counts=counts,
         run=run,
@@ -76,7 +75,7 @@ def unfinished_concepts(files: Files, record: SpaceRecord) -> list[str]:
         chunk
         for chunk, manifest in features.items()
         if made_by(manifest) == record.made_by
-        and (chunk not in made or made[chunk].input_hash != input_hash(_inputs(manifest, record)))
+        and (chunk not in made or not made[chunk].made_of(_inputs(manifest, record)))
     ]
 
 

@@ -27,7 +27,6 @@ from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
     StoreError,
-    input_hash,
     read_chunk_manifest,
     read_chunk_manifests,
 )
@@ -156,7 +155,7 @@ def unfinished_features(files: Files, settings: Settings) -> list[str]:
         own = made[table].get(manifest.chunk)
         if own is None or own.run.get("asked") != asked[table]:
             return False
-        return own.input_hash == input_hash(_inputs(table, manifest, own.inputs["encoder"]))
+        return own.made_of(_inputs(table, manifest, own.inputs["encoder"]))
 
     chunks = read_chunk_manifests(files).values()
     return [manifest.chunk for manifest in chunks if not all(valid(table, manifest) for table in MODALITIES)]
@@ -199,7 +198,7 @@ def _build(
         raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
     inputs = _inputs(table.name, manifest, encoder.id)
     own = read_derived_manifest(files, table.name, chunk)
-    valid = own is not None and own.input_hash == input_hash(inputs) and own.run.get("asked") == asked
+    valid = own is not None and own.made_of(inputs) and own.run.get("asked") == asked
     if own is not None and valid and files.exists(own.file.path):
         return own, True
     started, cpu = time.monotonic(), time.process_time()
@@ -226,7 +225,6 @@ def _build(
         table,
         chunk,
         work.written(),
-        input_hash=input_hash(inputs),
         inputs=inputs,
         counts={name: count for name, count in sorted(work.counts.items()) if count},
         run=run,

@@ -15,7 +15,7 @@ from typing import Any
 
 from biomedica_assets import schemas
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import DataFile, JsonRecord, read_all
+from biomedica_assets.store.manifests import DataFile, JsonRecord, input_hash, read_all
 from biomedica_assets.store.tables import TableWriter, commit_table
 
 
@@ -30,6 +30,10 @@ class DerivedManifest(JsonRecord):
     file: DataFile
     counts: dict[str, int] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+
+    def made_of(self, inputs: dict[str, Any]) -> bool:
+        """Whether the rows depend on just this: then they need not be made again."""
+        return self.input_hash == input_hash(inputs)
 
 
 def manifest_path(table: str, partition: str) -> str:
@@ -58,17 +62,27 @@ def commit_derived(
     partition: str,
     rows: Iterable[schemas.Row],
     *,
-    input_hash: str,
     inputs: dict[str, Any],
     counts: dict[str, int] | None = None,
     run: dict[str, Any] | None = None,
     scratch: str | None = None,
 ) -> DerivedManifest:
-    """Write a partition's rows (streamed) and commit them; the file before is left to garbage collection."""
+    """Write a partition's rows (streamed) and commit them; the file before is left to garbage collection.
+
+    Args:
+        files: the store.
+        table: of `schemas.DERIVED_TABLES`.
+        partition: a chunk key, or a date.
+        rows: of the table.
+        inputs: what the rows depend on; see `DerivedManifest.made_of`.
+        counts: of the rows.
+        run: what is not part of the data: times, requests, bytes.
+        scratch: local folder for the file being written; null: the system's.
+    """
     with tempfile.TemporaryDirectory(prefix=f"{table.name}-", dir=scratch) as folder:
         writer = TableWriter(table, Path(folder) / "rows.parquet")
         writer.add(rows)
         data_file = commit_table(files, table.name, partition, writer.close())
-    manifest = DerivedManifest(table.name, partition, input_hash, inputs, data_file, counts or {}, run or {})
+    manifest = DerivedManifest(table.name, partition, input_hash(inputs), inputs, data_file, counts or {}, run or {})
     files.write(manifest_path(table.name, partition), manifest.to_json())
     return manifest

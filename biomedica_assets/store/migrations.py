@@ -135,7 +135,7 @@ class _Migration:
         if inputs == made.inputs:
             return made
         file = self._table(made.table, made.partition, made.file, version)
-        valid = input_hash(made.inputs) == made.input_hash
+        valid = made.made_of(made.inputs)
         return replace(made, inputs=inputs, file=file, input_hash=input_hash(inputs) if valid else made.input_hash)
 
     def commit_derived(self, made: DerivedManifest, old: ChunkManifest | None, new: ChunkManifest | None) -> bool:

@@ -47,7 +47,7 @@ def arrive(world, counts, distance=0.01, chunk=NEXT, prefix=""):
         for n in range(count)
     ]  # fmt: skip
     inputs = {"space": record.id, "schema": schemas.SCHEMA_VERSION}
-    commit_derived(world.files, TABLE, chunk, listed, input_hash="x", inputs=inputs)
+    commit_derived(world.files, TABLE, chunk, listed, inputs=inputs)
 
 
 def measured(world, **changed):

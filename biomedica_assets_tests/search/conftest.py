@@ -134,9 +134,9 @@ def add_features(world: World, chunks: Sequence[str] | None = None, name: str = 
             if vector.any():
                 ids = {"chunk": chunk, "article_id": article_id, "figure_id": figure_id, "sha256": "0"}
                 rows.append({**ids, "encoder": text_encoder.id, "vector": vector.astype(np.float16)})
-        given = {"input_hash": "x", "inputs": {"encoder": text_encoder.id, "features": "1"}}
+        given = {"inputs": {"encoder": text_encoder.id, "features": "1"}}
         commit_derived(world.files, schemas.CAPTION_FEATURES, chunk, rows, **given)
-        given = {"input_hash": "x", "inputs": {"encoder": encoder.id, "features": "1"}}
+        given = {"inputs": {"encoder": encoder.id, "features": "1"}}
         rows = []
         for _, article_id, figure_id, image_id, sha256, shard, offset, size in (r for r in images if r[0] == chunk):
             vector = encoder.encode_images([world.files.read_range(shard, offset, size)])[0][0]

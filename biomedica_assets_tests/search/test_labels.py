@@ -29,7 +29,7 @@ def label(world: World, labels: dict[str, list[str]]) -> None:
                 given = {"labels": said, "panel_types": [one for one in said if "_" in one], "taxonomy": "t"}
                 names = {"primary_labels": [], "secondary_labels": []}
                 lines.append({"chunk": chunk, **ids, **given, **names})
-        commit_derived(world.files, schemas.IMAGE_LABELS, chunk, lines, input_hash="x", inputs={})
+        commit_derived(world.files, schemas.IMAGE_LABELS, chunk, lines, inputs={})
     build_generation(world.files)
 
 

@@ -54,5 +54,5 @@ def annotate(world: Any, said: dict[str, list[tuple[str, str, str | None, float,
             if images[image_id]["chunk"] == chunk
             for one in ones
         ]
-        inputs = {"schema": schemas.SCHEMA_VERSION}
-        commit_derived(world.files, schemas.ANNOTATIONS, chunk, rows, input_hash=str(len(rows)), inputs=inputs)
+        inputs = {"schema": schemas.SCHEMA_VERSION, "rows": len(rows)}
+        commit_derived(world.files, schemas.ANNOTATIONS, chunk, rows, inputs=inputs)
