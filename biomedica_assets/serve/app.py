@@ -23,7 +23,7 @@ from biomedica_assets.serve import api, api_search, labelling_api, logs, openai_
 from biomedica_assets.serve.gallery import Gallery
 from biomedica_assets.serve.labelling import Desk
 from biomedica_assets.serve.labelling_pages import LabellingPages
-from biomedica_assets.serve.limits import Gate
+from biomedica_assets.serve.limits import Gate, listed
 from biomedica_assets.serve.mcp_server import McpEndpoint
 from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.observe import Observe
@@ -113,8 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if state.site.root:
         app.add_middleware(_Mounted, root=state.site.root)
     app.add_middleware(Gate, settings=settings, metrics=metrics, problems=problems)
-    origins = [origin.strip() for origin in settings.serve_origins.split(",") if origin.strip()]
-    if origins:
+    if origins := listed(settings.serve_origins):
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,

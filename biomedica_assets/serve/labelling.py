@@ -25,7 +25,7 @@ from biomedica_assets.labels.vote_log import VoteLog
 from biomedica_assets.labels.votes import Annotator, NewVote, Vote, VoteError, cast_vote
 from biomedica_assets.schemas import Row
 from biomedica_assets.serve.ids import IMAGE_ID, figure_path, parse_article
-from biomedica_assets.serve.limits import KEY_NAME, is_loopback
+from biomedica_assets.serve.limits import KEY_NAME, is_loopback, listed
 from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.records import Recent
 from biomedica_assets.serve.state import State
@@ -247,9 +247,8 @@ def check_same_origin(request: Request, settings: Settings) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if site == "same-origin":
         return
-    named = {one.strip() for one in settings.serve_origins.split(",") if one.strip()}
     path = request.url.path.removeprefix(settings.serve_root.rstrip("/"))
-    if origin in named and path.startswith("/v1/"):
+    if origin in listed(settings.serve_origins) and path.startswith("/v1/"):
         return
     if site is None and (origin is None or urlsplit(origin).netloc == request.headers.get("host")):
         return

@@ -189,8 +189,17 @@ class _Call:
 
 def host_names(settings: Settings) -> frozenset[str]:
     """Host names to answer for; none means any. On loopback only loopback's, against pages that rebind a name to it."""
-    named = frozenset(name.strip().lower() for name in settings.serve_names.split(",") if name.strip())
-    return named or (frozenset(LOOPBACK) if is_loopback(settings.serve_host) else frozenset())
+    named = listed(settings.serve_names.lower())
+    return frozenset(named or (LOOPBACK if is_loopback(settings.serve_host) else ()))
+
+
+def listed(setting: str) -> list[str]:
+    """The items of a setting that names several, by comma.
+
+    >>> listed("a.example, b.example,")
+    ['a.example', 'b.example']
+    """
+    return [item.strip() for item in setting.split(",") if item.strip()]
 
 
 def is_loopback(host: str) -> bool:

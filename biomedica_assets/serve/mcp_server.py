@@ -27,6 +27,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from biomedica_assets import __version__
+from biomedica_assets.serve.limits import listed
 from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.state import State
 from biomedica_assets.serve.tools import INSTRUCTIONS, TOOLS, ToolError, call, inlined
@@ -92,8 +93,7 @@ class McpEndpoint:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        named = state.settings.serve_origins.split(",")
-        self._origins = {origin.strip().lower() for origin in named if origin.strip()}
+        self._origins = listed(state.settings.serve_origins.lower())
         self._manager: StreamableHTTPSessionManager | None = None
 
     def route(self) -> Route:
