@@ -8,14 +8,14 @@ not belong here: documents (`documents`), the index's own files (`generation`).
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from biomedica_assets import schemas
 from biomedica_assets.dataset.queries import from_parquet, load, local_parquet
-from biomedica_assets.search.documents import TABLES
+from biomedica_assets.search.documents import TABLES, paths_by_partition
 from biomedica_assets.store.catalogue import Generation, removed_since
 from biomedica_assets.store.files import Files
 
@@ -36,7 +36,7 @@ def plan_delta(connection: duckdb.DuckDBPyConnection, files: Files, generation: 
         generation: of its catalogue.
         states: Parquet file of the index before, which need not exist.
     """
-    paths = {name: _by_partition(generation.paths.get(name, [])) for name in (*TABLES, "metadata")}
+    paths = paths_by_partition(generation)
     digests = [_digest([paths[name].get(chunk, "") for name in TABLES]) for chunk in generation.chunks]
     load(connection, "chunks", _texts(chunk=list(generation.chunks), digest=digests))
     load(connection, "pubmed_files", _texts(partition=list(paths["metadata"]), path=list(paths["metadata"].values())))
@@ -61,10 +61,6 @@ def plan_delta(connection: duckdb.DuckDBPyConnection, files: Files, generation: 
         WHERE b.article_id IS NULL OR b.chunk <> n.chunk OR b.inputs <> n.inputs
     """)
     connection.execute("CREATE TABLE gone AS SELECT article_id FROM before ANTI JOIN now USING (article_id)")
-
-
-def _by_partition(paths: list[str]) -> dict[str, str]:
-    return {PurePosixPath(path).name.rpartition("-")[0]: path for path in paths}
 
 
 def _digest(paths: list[str]) -> str:

@@ -122,7 +122,7 @@ def iter_documents(
         generation: of the catalogue, whose files are read.
         body: whether the articles' text is wanted.
     """
-    paths = {name: _by_partition(generation.paths.get(name, [])) for name in (*TABLES, "metadata")}
+    paths = paths_by_partition(generation)
     tables = {**schemas.CHUNK_TABLES, **schemas.DERIVED_TABLES}
     chunks = connection.execute("SELECT DISTINCT chunk FROM wanted ORDER BY 1").fetchall()
     for (chunk,) in chunks:
@@ -135,8 +135,12 @@ def iter_documents(
         yield from _of_chunk(connection, body)
 
 
-def _by_partition(paths: list[str]) -> dict[str, str]:
-    return {PurePosixPath(path).name.rpartition("-")[0]: path for path in paths}
+def paths_by_partition(generation: Generation) -> dict[str, dict[str, str]]:
+    """Paths of the files that documents are made of, by table and chunk, PubMed's by their own partitions."""
+    return {
+        name: {PurePosixPath(path).name.rpartition("-")[0]: path for path in generation.paths.get(name, [])}
+        for name in (*TABLES, "metadata")
+    }
 
 
 def _pubmed_view(
