@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
+from biomedica_assets.search.vector_files import open_rows
 from biomedica_assets.search.vector_spaces import SAMPLE, Reduction, fit_bridge, fit_reduction
 from biomedica_assets.search.vectors import (
     Segment,
@@ -120,19 +121,18 @@ def update_space(
             before = replace(before, reduction=reduction.save(place))
     else:
         reduction = Reduction.load(place / before.reduction) if before.reduction else None
-    segments = [Segment(place, record) for record in before.records]
-    missing = alive.copy()
-    for segment in segments:
-        missing[segment.rows] = False
     records = before.records
+    missing = alive.copy()
+    for record in records:
+        missing[open_rows(place, record)] = False
     for batches, dimensions in _missing_vectors(files, features, before, connection, missing, first_new, reduction):
-        record = build_segment(place, batches, dimensions, threads=THREADS)
-        if record is not None:
-            records.append(record)
+        added = build_segment(place, batches, dimensions, threads=THREADS)
+        if added is not None:
+            records.append(added)
     records = _merge(place, records, alive, {before.reduction, before.bridge})
     found = np.zeros(len(alive), bool)
     for record in records:
-        found[Segment(place, record).rows] = True
+        found[open_rows(place, record)] = True
     return replace(
         before,
         segments=[record.to_json() for record in records],
