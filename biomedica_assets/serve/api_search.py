@@ -24,7 +24,7 @@ from biomedica_assets.search.requests import (
 from biomedica_assets.search.requests import Hit as Found
 from biomedica_assets.serve import search_models as models
 from biomedica_assets.serve.forms import Site
-from biomedica_assets.serve.ids import ArticleId, FigurePart, figure_path, parse_article
+from biomedica_assets.serve.ids import ArticleId, FigurePart, parse_article
 from biomedica_assets.serve.models import Licence
 from biomedica_assets.serve.problems import ProblemError, documented
 from biomedica_assets.serve.state import State
@@ -94,12 +94,12 @@ def hit(found: Found, site: Site) -> models.Hit:
 
 
 def _image(row: Mapping[str, Any], site: Site) -> models.HitImage:
-    url = f"{site.root}/v1/images/{figure_path(row['image_id'])}"
-    version = f"?v={(row.get('sha256') or '')[:16]}"
-    shown = site.served(row.get("licence_group")) and row.get("bytes") is not None
+    url, thumbnail = None, None
+    if site.served(row.get("licence_group")) and row.get("bytes") is not None:
+        url, thumbnail = site.addresses(row["image_id"], row.get("sha256"), row.get("width"))
     return models.HitImage(
-        url=url + version if shown else None,
-        thumbnail_url=f"{url}/thumbnail{version}" if shown and row.get("width") else None,
+        url=url,
+        thumbnail_url=thumbnail,
         licence=_licence({name: row.get(f"licence_{name}") for name in ("code", "version", "url", "group")}),
         **{name: row.get(name) for name in ("image_id", "media_type", "width", "height")},
     )

@@ -23,6 +23,14 @@ class Site(NamedTuple):
     served: Callable[[str | None], bool]
     root: str = ""
 
+    def addresses(self, image_id: str, sha256: str | None, width: int | None) -> tuple[str, str | None]:
+        """Of an image's bytes, and of its thumbnail when it can have one.
+
+        They carry a part of its hash, so that caches may keep what they get.
+        """
+        url, version = f"{self.root}/v1/images/{figure_path(image_id)}", f"?v={(sha256 or '')[:16]}"
+        return url + version, f"{url}/thumbnail{version}" if width else None
+
 
 def attribution(article: Mapping[str, Any], figure: Mapping[str, Any], licensed: Mapping[str, Any]) -> str:
     """The line to be printed with a figure: authors, title, journal, links, label, licence, credits.
@@ -60,18 +68,16 @@ def licence(row: Row) -> models.Licence:
 
 
 def image(row: Row, site: Site) -> models.Image:
-    """An image; its addresses carry a part of its hash, so that caches may keep what they get."""
+    """An image."""
     not_served = None
     if not site.served(row["licence_group"]):
         not_served = f"licence group {row['licence_group'] or 'other'} is not served here"
     elif row["shard"] is None or row["bytes"] is None:
         not_served = "the store does not hold its bytes"
-    url = f"{site.root}/v1/images/{figure_path(row['image_id'])}"
-    version = f"?v={(row['sha256'] or '')[:16]}"
-    shown = not_served is None
+    url, thumbnail = (None, None) if not_served else site.addresses(row["image_id"], row["sha256"], row["width"])
     return models.Image(
-        url=url + version if shown else None,
-        thumbnail_url=f"{url}/thumbnail{version}" if shown and row["width"] else None,
+        url=url,
+        thumbnail_url=thumbnail,
         not_served=not_served,
         licence=licence(row),
         **{

@@ -24,7 +24,7 @@ from biomedica_assets.labels.taxonomy import Taxonomy, load_taxonomy
 from biomedica_assets.labels.vote_log import VoteLog
 from biomedica_assets.labels.votes import Annotator, NewVote, Vote, VoteError, cast_vote
 from biomedica_assets.schemas import Row
-from biomedica_assets.serve.ids import IMAGE_ID, figure_path, parse_article
+from biomedica_assets.serve.ids import IMAGE_ID, parse_article
 from biomedica_assets.serve.limits import KEY_NAME, is_loopback, listed
 from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.records import Recent
@@ -143,10 +143,8 @@ class Desk:
             return Picture(image_id, figure_id, sha256 or "", None, None, error.detail)
         if sha256 and row["sha256"] != sha256:
             return None
-        url = f"{self._state.site.root}/v1/images/{figure_path(image_id)}"
-        version = f"?v={row['sha256'][:16]}"
-        small = f"{url}/thumbnail{version}" if row["width"] else None
-        return Picture(image_id, figure_id, row["sha256"], url + version, small, None if small else "no preview")
+        url, small = self._state.site.addresses(image_id, row["sha256"], row["width"])
+        return Picture(image_id, figure_id, row["sha256"], url, small, None if small else "no preview")
 
     def queue(self) -> list[ToReview]:
         """Images to review, the most doubtful first; empty until there are annotations."""
