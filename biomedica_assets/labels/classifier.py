@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from biomedica_assets.labels.space import one_thread
 from biomedica_assets.labels.taxonomy import Axis, Taxonomy
 
 FOLDS = 5
@@ -137,8 +138,7 @@ def decided(
     """
     found = []
     for p in probabilities:
-        passing = [index for index in range(len(labels)) if p[index] >= thresholds[index]]
-        lowest = taxonomy.most_specific([labels[index] for index in passing])
+        lowest = taxonomy.most_specific([labels[index] for index in np.flatnonzero(p >= thresholds).tolist()])
         if not axis.several and len(lowest) > 1:
             place = {label: index for index, label in enumerate(labels)}
             lowest = [max(lowest, key=lambda label: (p[place[label]], -place[label]))]
@@ -204,6 +204,7 @@ def fit_axis(
     before = _below_parents(_sigmoid(held_out), labels, taxonomy)
     after = _below_parents(_sigmoid(held_out / temperature + shift), labels, taxonomy)
     thresholds = np.array([_threshold(after[:, i], y[:, i], w, precision) for i in range(len(labels))])
+    label_scores = tuple(_label_scores(i, label, after, thresholds, y, groups) for i, label in enumerate(labels))
     coefficients, bias = _fit(x, y, w)
     return AxisModel(
         axis=axis.id,
@@ -213,8 +214,8 @@ def fit_axis(
         temperature=temperature,
         shift=shift,
         thresholds=thresholds.round(4).astype(np.float32),
-        scores=_axis_scores(before, after, thresholds, said, groups, labels, axis, taxonomy, y),
-        label_scores=tuple(_label_scores(i, labels[i], after, thresholds, y, groups) for i in range(len(labels))),
+        scores=_axis_scores(before, after, thresholds, said, groups, label_scores, axis, taxonomy),
+        label_scores=label_scores,
         left_out=left_out,
     )
 
@@ -238,10 +239,9 @@ def _splits(strata: list[str], groups: np.ndarray, folds: int, seed: int) -> lis
 def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients [wide, labels] and biases [labels]; where a fold has one answer only, that answer's share."""
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     coefficients, bias = np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])
-    with threadpool_limits(1):  # the same order of additions, however many cores there are
+    with one_thread():  # the same order of additions, however many cores there are
         for column in range(y.shape[1]):
             rows = y[:, column] >= 0
             answers = y[rows, column]
@@ -313,11 +313,11 @@ def _axis_scores(
     thresholds: np.ndarray,
     said: Answers,
     articles: np.ndarray,
-    labels: Sequence[str],
+    label_scores: Sequence[LabelScores],
     axis: Axis,
     taxonomy: Taxonomy,
-    y: np.ndarray,
 ) -> AxisScores:
+    labels = [one.label for one in label_scores]
     there = [taxonomy.expand(one or ()) for one in said]
 
     def top(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -330,16 +330,13 @@ def _axis_scores(
     chosen = decided(after, thresholds, labels, axis, taxonomy)
     sure = [row for row, found in enumerate(chosen) if found]
     good = [set(chosen[row]) <= there[row] for row in sure]
-    f1 = [
-        s.f1 or 0.0 for s in (_label_scores(i, label, after, thresholds, y, articles) for i, label in enumerate(labels))
-    ]
     return AxisScores(
         examples=len(there),
         articles=len(set(articles)),
         accuracy=round(float(right.mean()), 4),
         decided=round(len(sure) / len(there), 4),
         decided_accuracy=round(float(np.mean(good)), 4) if sure else None,
-        macro_f1=round(float(np.mean(f1)), 4),
+        macro_f1=round(float(np.mean([one.f1 or 0.0 for one in label_scores])), 4),
         ece=round(error, 4),
         ece_before=round(calibration(*top(before))[0], 4),
         curve=curve,

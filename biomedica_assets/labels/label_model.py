@@ -11,12 +11,13 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 
 from biomedica_assets.labels.classifier import AxisModel, AxisScores, LabelScores, fit_axis
+from biomedica_assets.labels.space import one_thread
 from biomedica_assets.labels.taxonomy import Taxonomy
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord, StoreError
@@ -173,12 +174,8 @@ def fit_model(
             refused[axis.id] = model
             continue
         whole = axes_of_variance @ model.weights.astype(np.float64)
-        fitted[axis.id] = AxisModel(
-            **{
-                **{name: getattr(model, name) for name in AxisModel.__dataclass_fields__},
-                "weights": whole.astype(np.float32),
-                "bias": (model.bias - mean @ whole).astype(np.float32),
-            }
+        fitted[axis.id] = replace(
+            model, weights=whole.astype(np.float32), bias=(model.bias - mean @ whole).astype(np.float32)
         )
     return LabelModel(
         taxonomy.id, image_encoder, text_encoder, preparation, fitted, refused, dict(examples or {}), made_of
@@ -191,9 +188,7 @@ def _axes(prepared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     A penalised regression lies in the span of its examples: while all axes are kept nothing is lost by turning to
     them, and the cost no longer depends on the width of the vectors.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with one_thread():
         mean = prepared.mean(axis=0, dtype=np.float64)
         few = len(prepared) < prepared.shape[1]
         if few:
