@@ -290,7 +290,7 @@ class _Chunk:
                     likely += [one for one in every if one.label in there]
                     denied.update(fitted.labels[i] for i in np.flatnonzero(p[index] < DENIED))
                     if not lowest[index]:
-                        best = max(range(len(fitted.labels)), key=lambda i: p[index][i])
+                        best = int(p[index].argmax())
                         abstained.append(
                             Said(axis_id, fitted.labels[best], round(float(p[index][best]), 4), CLASSIFIER)
                         )

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from biomedica_assets import schemas
 from biomedica_assets.labels.concepts import concepts_of
@@ -266,10 +267,10 @@ def panels_of(files: Files, manifest: ChunkManifest) -> dict[str, int]:
     shown = read_table(files, manifest.tables["images"].path, ["figure_id"])["figure_id"].value_counts().to_pylist()
     single = {row["values"] for row in shown if row["counts"] == 1}
     captions = read_table(files, manifest.tables["captions"].path, ["figure_id", "sub_captions"])
-    lengths = [len(panels) if panels else 0 for panels in captions["sub_captions"].to_pylist()]
+    lengths = pc.fill_null(pc.list_value_length(captions["sub_captions"]), 0)
     return {
         figure_id: count if figure_id in single else 0
-        for figure_id, count in zip(captions["figure_id"].to_pylist(), lengths, strict=True)
+        for figure_id, count in zip(captions["figure_id"].to_pylist(), lengths.to_pylist(), strict=True)
     }
 
 
