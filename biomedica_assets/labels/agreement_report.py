@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -140,7 +140,7 @@ def publish_report(files: Files, agreement: Agreement) -> DataFile:
         "consensus": agreement.record.id,
         "taxonomy": agreement.record.taxonomy,
         "simulated": agreement.record.simulated,
-        "page": {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "rows": file.rows},
+        "page": asdict(file),
         "axes": agreement.numbers(),
     }
     files.write(POINTER, json.dumps(written, indent=1, ensure_ascii=False).encode())
