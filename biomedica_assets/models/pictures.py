@@ -16,8 +16,8 @@ MAX_PIXELS = 50_000_000
 WHITE = (255, 255, 255)
 
 
-def square(data: bytes, side: int, *, fill: tuple[int, int, int] = WHITE, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The first page or frame of an image file as uint8 [side, side, 3], RGB, in the middle of ``fill``.
+def square(data: bytes, side: int) -> np.ndarray:
+    """The first page or frame of an image file as uint8 [side, side, 3], RGB, in the middle of white.
 
     JPEGs are decoded at the smallest half, quarter or eighth that is no smaller than what is shown: half the time of
     decoding a usual figure whole, and its vector has a cosine of 0.999 with that of the whole. Transparent pixels count
@@ -26,14 +26,14 @@ def square(data: bytes, side: int, *, fill: tuple[int, int, int] = WHITE, max_pi
     Raises:
         images.probe.ImageError: no image, too many pixels, or damaged.
     """
-    image, facts = open_image(data, max_pixels=max_pixels)
+    image, facts = open_image(data, max_pixels=MAX_PIXELS)
     try:
         fitted = _fitting(image.size, side)
         image.draft("RGB", fitted)
         small = _rgb(image, fitted)
     except UNREADABLE as error:
         raise DamagedImage(f"{facts.media_type}: {error or type(error).__name__}", facts) from error
-    canvas = Image.new("RGB", (side, side), fill)
+    canvas = Image.new("RGB", (side, side), WHITE)
     canvas.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
     return np.asarray(canvas)
 
