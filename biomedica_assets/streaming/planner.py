@@ -90,9 +90,7 @@ class Planner:
             StateGoneError: the state is not kept any more.
         """
         part, filters = part or Part(), filters or Filters()
-        not_served = set(filters.licence_group) - set(self.groups)
-        if not_served:
-            raise StreamError(f"licence group {', '.join(sorted(not_served))} is not served; {_served(self.groups)}")
+        self._must_serve(filters.licence_group)
         newest, listed = self._now()
         if snapshot is None and state is None and not part.alone:
             raise StreamError(
@@ -124,9 +122,7 @@ class Planner:
             WithdrawnError: the withdrawal list that it names is not kept any more.
         """
         found = decode(cursor)
-        not_served = set(found.groups) - set(self.groups)
-        if not_served:
-            raise StreamError(f"licence group {', '.join(sorted(not_served))} is not served; {_served(self.groups)}")
+        self._must_serve(found.groups)
         samples = self._samples(found.selection)
         if samples.digest != found.digest:
             raise StateGoneError("this state gives other samples now: begin a new epoch")
@@ -145,6 +141,11 @@ class Planner:
     def cursor_at(self, tar: Tar, offset: int) -> Cursor:
         """A cursor to the sample that holds a byte of the stream."""
         return tar.cursor.at(tar.plan.position(tar.plan.find(offset)[0]))
+
+    def _must_serve(self, groups: Sequence[str]) -> None:
+        if not_served := set(groups) - set(self.groups):
+            served = ", ".join(self.groups) or "none"
+            raise StreamError(f"licence group {', '.join(sorted(not_served))} is not served; served are: {served}")
 
     def _now(self) -> tuple[str, ListId]:
         """The newest state and withdrawal list, as known a few seconds ago at most."""
@@ -190,10 +191,6 @@ class Planner:
 
         found: Tar = self._cache.get(("tar", cursor), make)
         return found
-
-
-def _served(groups: Sequence[str]) -> str:
-    return f"served are: {', '.join(groups) or 'none'}"
 
 
 class _Cache:
