@@ -142,7 +142,7 @@ class RemoteSource:
             try:
                 for batch in batches:
                     following = _Batch(batch)
-                    requests = [pool.submit(self._request, *read[:3]) for read in following.reads]
+                    requests = [pool.submit(read_span, self._files, *read[:3]) for read in following.reads]
                     if plan:
                         yield from plan.cut(waiting)
                     plan, waiting = following, requests
@@ -151,9 +151,6 @@ class RemoteSource:
             finally:
                 for future in waiting:
                     future.cancel()
-
-    def _request(self, shard: str, offset: int, length: int) -> bytes:
-        return read_span(self._files, shard, offset, length)
 
 
 class _Batch:
