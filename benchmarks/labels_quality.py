@@ -448,7 +448,10 @@ def scores(pictures: Pictures, axis: str, guesses: Sequence[Guess | None]) -> di
 def judge(name: str, *sizes: str) -> Any:
     """Step: scores of every way and axis on one set of pictures; null where the set is absent."""
     makers: dict[str, Callable[..., Pictures | None]] = {
-        **{"drawn": drawn, "sample": sample, "real": real, "cells": blood_cells},
+        "drawn": drawn,
+        "sample": sample,
+        "real": real,
+        "cells": blood_cells,
     }
     pictures = makers[name](*map(int, sizes))
     if pictures is None:
