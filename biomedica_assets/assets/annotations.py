@@ -1,15 +1,15 @@
 """Group `annotations`: the label model, and labels of images chunk by chunk."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import dagster as dg
 from pydantic import Field
 
 from biomedica_assets import schemas
+from biomedica_assets.assets.failures import explained
 from biomedica_assets.assets.features import GROUP
 from biomedica_assets.assets.labels import CATALOGUE_POOL
-from biomedica_assets.assets.previews import column_schema, markdown_image, markdown_table
+from biomedica_assets.assets.previews import column_schema, derived_metadata, markdown_image, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
 from biomedica_assets.labels.annotations import ANNOTATIONS_VERSION, TABLES, build_annotations
@@ -47,7 +47,7 @@ def label_model(
     taxonomy changed, or with `refit`. Without votes there is none, and images have weak labels only.
     """
     workspace = biomedica.open()
-    with _explained():
+    with explained(StoreError, ImportError, ValueError):
         try:
             record, fitted = ensure_model(workspace.files, workspace.settings, refit=config.refit, log=context.log.info)
         except NoVotesError as error:
@@ -70,7 +70,7 @@ def model_metadata(files: Files, record: ModelRecord) -> dict[str, dg.MetadataVa
         "text_encoder": dg.MetadataValue.text(record.text_encoder),
         **{f"examples_{name}": dg.MetadataValue.int(count) for name, count in record.examples.items()},
         "scores": dg.MetadataValue.md(markdown_table(["axis", "labels", *columns], scores)),
-        "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{record.file.path}"),
+        "dagster/uri": dg.MetadataValue.text(f"{files.url}/{record.file.path}"),
     }
     if record.axes:
         found["calibration"] = dg.MetadataValue.md(markdown_image(calibration_png(record), "calibration"))
@@ -91,13 +91,10 @@ def annotation_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg
     """What the UI shows of one partition of `annotations` or `image_labels`, from its manifest."""
     inputs = manifest.inputs
     return {
-        "dagster/row_count": dg.MetadataValue.int(manifest.file.rows),
-        "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{manifest.file.path}"),
-        "bytes": dg.MetadataValue.int(manifest.file.bytes),
+        **derived_metadata(files, manifest),
         "model": dg.MetadataValue.text(inputs["model"] or "none"),
         "rules": dg.MetadataValue.text(inputs["rules"]),
         "taxonomy": dg.MetadataValue.text(inputs["taxonomy"]),
-        "input_hash": dg.MetadataValue.text(manifest.input_hash),
         **{name: dg.MetadataValue.int(count) for name, count in manifest.counts.items()},
         "cpu_seconds": dg.MetadataValue.float(float(manifest.run.get("cpu_seconds", 0))),
     }
@@ -130,7 +127,7 @@ def build_annotation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def label_images(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> Iterator[dg.MaterializeResult]:
         """Label the images of chunks by every source there is: votes, label model, concepts, words around them."""
         workspace = biomedica.open()
-        with _explained():
+        with explained(StoreError, ImportError, ValueError):
             sources = open_sources(workspace.files, workspace.settings)
             for chunk in context.partition_keys:
                 scratch = workspace.settings.scratch or None
@@ -144,12 +141,3 @@ def build_annotation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             yield dg.MaterializeResult(asset_key=name)
 
     return [label_model, label_images]
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What a person must mend fails with the reason alone."""
-    try:
-        yield
-    except (StoreError, ImportError, ValueError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error

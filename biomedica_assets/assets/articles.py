@@ -43,7 +43,7 @@ def table_metadata(files: Files, manifest: ChunkManifest, table: str) -> dict[st
     data_file = manifest.tables[table]
     metadata: dict[str, dg.MetadataValue] = {
         "dagster/row_count": dg.MetadataValue.int(data_file.rows),
-        "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{data_file.path}"),
+        "dagster/uri": dg.MetadataValue.text(f"{files.url}/{data_file.path}"),
         "bytes": dg.MetadataValue.int(data_file.bytes),
         "sha256": dg.MetadataValue.text(data_file.sha256),
     }

@@ -1,13 +1,13 @@
 """Group `annotations`: votes, what they amount to, and how far annotators agree."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
 from biomedica_assets import schemas
 from biomedica_assets.assets.dataset import REFRESH
+from biomedica_assets.assets.failures import explained
 from biomedica_assets.assets.features import GROUP
 from biomedica_assets.assets.previews import column_schema, markdown_image, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
@@ -70,7 +70,7 @@ def concept_labels(
     """
     workspace = biomedica.open()
     files, settings = workspace.files, workspace.settings
-    with _explained():
+    with explained(StoreError, ImportError, ValueError):
         from biomedica_assets.labels.outcomes import publish_consensus
         from biomedica_assets.labels.taxonomy import load_taxonomy
         from biomedica_assets.labels.vote_log import VoteLog, pack_votes
@@ -93,7 +93,7 @@ def concept_labels(
             "all_votes": dg.MetadataValue.int(len(log)),
             **{name: dg.MetadataValue.int(count) for name, count in record.counts.items()},
             "dagster/row_count": dg.MetadataValue.int(record.labels.rows),
-            "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{record.labels.path}"),
+            "dagster/uri": dg.MetadataValue.text(f"{files.url}/{record.labels.path}"),
         },
         data_version=dg.DataVersion(record.id),
     )
@@ -120,7 +120,7 @@ def agreement(biomedica: BiomedicaResource) -> Iterator[dg.MaterializeResult | d
     """Krippendorff's alpha and Fleiss' kappa by axis and label, what is taken for what, where annotators disagree."""
     workspace = biomedica.open()
     files = workspace.files
-    with _explained():
+    with explained(StoreError, ImportError, ValueError):
         from biomedica_assets.labels.agreement_report import measure, publish_report, worst
         from biomedica_assets.labels.outcomes import read_consensus_record
         from biomedica_assets.labels.taxonomy import load_taxonomy
@@ -145,7 +145,7 @@ def agreement(biomedica: BiomedicaResource) -> Iterator[dg.MaterializeResult | d
             "agreement": dg.MetadataValue.md(markdown_table(["axis", *columns], rows)),
             **{name: dg.MetadataValue.md(markdown_image(png, name)) for name, png in pictures.items()},
             "disputed": dg.MetadataValue.md(markdown_table(["target", "axis", "outcome", "labels given"], disputed)),
-            "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{page.path}"),
+            "dagster/uri": dg.MetadataValue.text(f"{files.url}/{page.path}"),
         }
     )
     alpha = worst(found.measured)
@@ -155,12 +155,3 @@ def agreement(biomedica: BiomedicaResource) -> Iterator[dg.MaterializeResult | d
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"lowest_alpha": dg.MetadataValue.text("none yet" if alpha is None else f"{alpha:.3f}")},
     )
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What a person must mend fails with the reason alone."""
-    try:
-        yield
-    except (StoreError, ImportError, ValueError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,12 +1,12 @@
 """Group `annotations`: vectors of captions and images, chunk by chunk."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import dagster as dg
 
 from biomedica_assets import schemas
-from biomedica_assets.assets.previews import column_schema, markdown_table
+from biomedica_assets.assets.failures import explained
+from biomedica_assets.assets.previews import column_schema, derived_metadata, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
 from biomedica_assets.models.encoders import EncoderError, configured_encoder
@@ -31,11 +31,8 @@ _Build = Callable[..., tuple[DerivedManifest, bool]]
 def feature_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg.MetadataValue]:
     """What the UI shows of one partition, from its manifest."""
     found: dict[str, dg.MetadataValue] = {
-        "dagster/row_count": dg.MetadataValue.int(manifest.file.rows),
-        "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{manifest.file.path}"),
-        "bytes": dg.MetadataValue.int(manifest.file.bytes),
+        **derived_metadata(files, manifest),
         "encoder": dg.MetadataValue.text(manifest.inputs["encoder"]),
-        "input_hash": dg.MetadataValue.text(manifest.input_hash),
         "reused": dg.MetadataValue.int(manifest.counts.get("reused", 0)),
     }
     for name in ("seconds", "cpu_seconds"):
@@ -74,7 +71,7 @@ def _feature_asset(table: schemas.Table, source: str, build: _Build, settings: S
     )
     def features(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> dg.MaterializeResult:
         workspace = biomedica.open()
-        with _explained():
+        with explained(EncoderError, StoreError):
             encoder = configured_encoder(workspace.settings, MODALITIES[table.name])
             asked, scratch = asked_for(workspace.settings, table.name), workspace.settings.scratch or None
             for chunk in context.partition_keys:
@@ -85,12 +82,3 @@ def _feature_asset(table: schemas.Table, source: str, build: _Build, settings: S
         return dg.MaterializeResult()
 
     return features
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What a person must mend fails with the reason alone."""
-    try:
-        yield
-    except (EncoderError, StoreError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error

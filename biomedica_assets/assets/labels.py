@@ -1,15 +1,13 @@
 """Group `annotations`: the concept space, the concepts of images, and sheets of their members to look at."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import dagster as dg
 from pydantic import Field
 
 from biomedica_assets import schemas
 from biomedica_assets.assets.dataset import REFRESH
+from biomedica_assets.assets.failures import explained
 from biomedica_assets.assets.features import GROUP
-from biomedica_assets.assets.previews import column_schema, markdown_image, markdown_table
+from biomedica_assets.assets.previews import column_schema, derived_metadata, markdown_image, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
 from biomedica_assets.settings import Settings
@@ -45,7 +43,7 @@ def concept_space(
     to fit it anew, e.g. when the check `concept_space_suits` of `concepts` says that it no longer suits what arrives.
     """
     workspace = biomedica.open()
-    with _explained():
+    with explained(StoreError, ImportError):
         from biomedica_assets.labels.fitting import ensure_space
 
         record, fitted = ensure_space(
@@ -67,7 +65,7 @@ def concept_space(
             "distance_median": dg.MetadataValue.float(record.distance_median),
             "distance_99_percent": dg.MetadataValue.float(record.far),
             "largest": dg.MetadataValue.md(markdown_table(["concept", "pictures of the sample"], largest)),
-            "dagster/uri": dg.MetadataValue.text(f"{workspace.files.url.rstrip('/')}/{record.file.path}"),
+            "dagster/uri": dg.MetadataValue.text(f"{workspace.files.url}/{record.file.path}"),
         }
     )
 
@@ -75,11 +73,8 @@ def concept_space(
 def concept_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg.MetadataValue]:
     """What the UI shows of one partition of `concepts`, from its manifest."""
     return {
-        "dagster/row_count": dg.MetadataValue.int(manifest.file.rows),
-        "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{manifest.file.path}"),
-        "bytes": dg.MetadataValue.int(manifest.file.bytes),
+        **derived_metadata(files, manifest),
         "space": dg.MetadataValue.text(manifest.inputs["space"]),
-        "input_hash": dg.MetadataValue.text(manifest.input_hash),
         "far": dg.MetadataValue.int(manifest.counts.get("far", 0)),
         "cpu_seconds": dg.MetadataValue.float(float(manifest.run.get("cpu_seconds", 0))),
     }
@@ -100,7 +95,7 @@ def build_label_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     )
     def concepts(context: dg.AssetExecutionContext, biomedica: BiomedicaResource) -> dg.MaterializeResult:
         workspace = biomedica.open()
-        with _explained():
+        with explained(StoreError, ImportError):
             from biomedica_assets.labels.concepts import build_concepts
             from biomedica_assets.labels.space import load_space
 
@@ -132,7 +127,7 @@ def contact_sheets(biomedica: BiomedicaResource) -> dg.MaterializeResult:
     """
     workspace = biomedica.open()
     files, settings = workspace.files, workspace.settings
-    with _explained():
+    with explained(StoreError, ImportError):
         from biomedica_assets.labels.sheets import draw_sheets, members_of, publish_sheets, read_member_table
         from biomedica_assets.labels.space import load_space
 
@@ -162,16 +157,7 @@ def contact_sheets(biomedica: BiomedicaResource) -> dg.MaterializeResult:
             "images": dg.MetadataValue.int(sum(sheets.images)),
             "pictures": dg.MetadataValue.int(sum(sheets.pictures)),
             "dagster/row_count": dg.MetadataValue.int(sheets.file.rows),
-            "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{sheets.file.path}"),
+            "dagster/uri": dg.MetadataValue.text(f"{files.url}/{sheets.file.path}"),
             "sheets": dg.MetadataValue.md("\n\n".join(pictures)),
         }
     )
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What a person must mend fails with the reason alone."""
-    try:
-        yield
-    except (StoreError, ImportError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error

@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 
 from biomedica_assets import schemas
-from biomedica_assets.assets.previews import column_schema, markdown_table
+from biomedica_assets.assets.failures import explained
+from biomedica_assets.assets.previews import column_schema, derived_metadata, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
 from biomedica_assets.ingest.metadata import (
@@ -47,10 +48,7 @@ _COMMON: dict[str, Any] = {
 def partition_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg.MetadataValue]:
     """What the UI shows of one partition, from its manifest."""
     found: dict[str, dg.MetadataValue] = {
-        "dagster/row_count": dg.MetadataValue.int(manifest.file.rows),
-        "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/{manifest.file.path}"),
-        "bytes": dg.MetadataValue.int(manifest.file.bytes),
-        "input_hash": dg.MetadataValue.text(manifest.input_hash),
+        **derived_metadata(files, manifest),
         "counts": dg.MetadataValue.md(markdown_table(["records", "number"], sorted(manifest.counts.items()))),
     }
     for name in ("requests", "bytes_fetched", "seconds"):
@@ -127,9 +125,8 @@ def build_metadata_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 def _explained() -> Iterator[None]:
     """Outages are tried again later; what a person must mend fails with the reason alone."""
     try:
-        yield
-    except (EntrezNotConfiguredError, EntrezRefused, StoreError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        with explained(EntrezNotConfiguredError, EntrezRefused, StoreError):
+            yield
     except (EntrezUnavailable, UnreadableReply) as error:
         # The client has tried for minutes; what this run has committed stays.
         raise dg.RetryRequested(max_retries=2, seconds_to_wait=120) from error

@@ -10,6 +10,8 @@ import dagster as dg
 import pyarrow as pa
 
 from biomedica_assets.schemas import Table
+from biomedica_assets.store.derived import DerivedManifest
+from biomedica_assets.store.files import Files
 
 PREVIEW_BYTES = 20_000
 """A preview is stored with each partition's event: with 1,700 chunks even this makes 34 MB."""
@@ -27,6 +29,16 @@ def column_schema(table: Table) -> dict[str, Any]:
         for column in table.columns
     ]
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def derived_metadata(files: Files, manifest: DerivedManifest) -> dict[str, dg.MetadataValue]:
+    """What the UI shows of a partition of any derived table."""
+    return {
+        "dagster/row_count": dg.MetadataValue.int(manifest.file.rows),
+        "dagster/uri": dg.MetadataValue.text(f"{files.url}/{manifest.file.path}"),
+        "bytes": dg.MetadataValue.int(manifest.file.bytes),
+        "input_hash": dg.MetadataValue.text(manifest.input_hash),
+    }
 
 
 def _type_name(kind: pa.DataType) -> str:

@@ -56,7 +56,7 @@ def search_index(
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": dg.MetadataValue.int(counts["figures"]),
-            "dagster/uri": dg.MetadataValue.text(f"{files.url.rstrip('/')}/index/{built.manifest.id}.json"),
+            "dagster/uri": dg.MetadataValue.text(f"{files.url}/index/{built.manifest.id}.json"),
             "generation": dg.MetadataValue.text(built.manifest.id),
             **{name: dg.MetadataValue.int(count) for name, count in counts.items()},
             "added": dg.MetadataValue.int(built.added),
