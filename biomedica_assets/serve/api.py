@@ -19,7 +19,7 @@ from biomedica_assets.serve import forms, models
 from biomedica_assets.serve.ids import ArticleId, ArticleKey, FigurePart, Ordinal, parse_article
 from biomedica_assets.serve.metrics import CONTENT_TYPE
 from biomedica_assets.serve.problems import ProblemError, documented
-from biomedica_assets.serve.ranges import serve_bytes
+from biomedica_assets.serve.ranges import names, serve_bytes
 from biomedica_assets.serve.state import NO_CATALOGUE, State
 from biomedica_assets.serve.thumbnails import MEDIA_TYPE, NoThumbnail, Size
 from biomedica_assets.store.shards import SpanError, read_span
@@ -112,7 +112,7 @@ def router(state: State) -> APIRouter:
         row = state.image(parse_article(article_id), figure, ordinal)
         etag = f'"{row["sha256"][:32]}-{size}"'
         headers = {**_ISOLATED, "ETag": etag, "Cache-Control": _caching(state, row, v), **_shared(state)}
-        if etag in request.headers.get("if-none-match", ""):
+        if names(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         try:
             data = state.thumbnails.get(row["sha256"], size, partial(read_image, state, row, 0, row["bytes"]))

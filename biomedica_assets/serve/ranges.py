@@ -56,8 +56,10 @@ def requested_part(header: str | None, size: int) -> Part | None:
     return Part(start, end - start)
 
 
-def _names(header: str, etag: str) -> bool:
+def names(header: str | None, etag: str) -> bool:
     """Whether a list of entity tags names ours; weak ones compare equal, which is right for If-None-Match."""
+    if header is None:
+        return False
     return header.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in header.split(",")}
 
 
@@ -70,7 +72,7 @@ async def serve_bytes(
         ProblemError: 416.
     """
     headers = {"ETag": etag, "Accept-Ranges": "bytes", **headers}
-    if (known := request.headers.get("if-none-match")) and _names(known, etag):
+    if names(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     header = request.headers.get("range")
     condition = request.headers.get("if-range")

@@ -22,7 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.serve import exports
 from biomedica_assets.serve.problems import MEDIA_TYPE, Problem, ProblemError, documented
-from biomedica_assets.serve.ranges import requested_part
+from biomedica_assets.serve.ranges import names, requested_part
 from biomedica_assets.serve.search_models import FilterQuery, filters_of
 from biomedica_assets.serve.state import State
 from biomedica_assets.store.files import TransientIOError
@@ -217,7 +217,7 @@ class _Streams:
             "Biomedica-Cursor": tar.cursor.encode(),
         }
         asked = request.headers
-        if (match := asked.get("if-match")) and match.strip() != "*" and etag not in _tags(match):
+        if (match := asked.get("if-match")) and match.strip() != "*" and etag not in map(str.strip, match.split(",")):
             detail = "these are other bytes than If-Match names: go on with the cursor of the stream that you began"
             raise ProblemError(412, "changed", detail)
         # Without a cursor, the same address may mean other bytes tomorrow: a bare Range would splice two streams.
@@ -231,7 +231,7 @@ class _Streams:
             await self.run(lambda: self.planner.check(tar, first), self._planning)
         if part:
             headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{tar.size}"
-        elif (known := asked.get("if-none-match")) and etag in _tags(known):
+        elif names(asked.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         headers["Content-Length"] = str(length)
         status = 206 if part else 200
@@ -340,10 +340,6 @@ def _first(blocks: Iterator[Block]) -> Block | None:
         raise ProblemError(410, "state-gone", detail) from error
     except (TransientIOError, SpanError) as error:
         raise ProblemError(503, "store", "the store does not give these bytes now", {"Retry-After": "10"}) from error
-
-
-def _tags(header: str) -> set[str]:
-    return {tag.strip() for tag in header.split(",")}
 
 
 def _withdrawn(error: WithdrawnError) -> Response:

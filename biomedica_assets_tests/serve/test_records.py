@@ -125,6 +125,14 @@ def test_ranges_and_conditions(client):
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(data)))
 
 
+def test_a_tag_that_a_proxy_has_weakened_still_names_the_bytes(client):
+    [image] = figures(client, "PMC11")[0]["images"]
+    for path in (image["url"], image["thumbnail_url"], "/v1/stream"):
+        tag = client.get(path).headers["etag"]
+        for given_tags, status in {f'"x", W/{tag}': 304, tag: 304, "*": 304, f'"x{tag[1:]}': 200}.items():
+            assert client.get(path, headers={"If-None-Match": given_tags}).status_code == status, (path, given_tags)
+
+
 def test_what_browsers_do_not_show_is_offered_for_download(client):
     shown, offered = client.head(image_path(client, "PMC11")), client.head(image_path(client, "PMC14"))
     assert shown.headers["content-disposition"].startswith('inline; filename="PMC11.1_')
