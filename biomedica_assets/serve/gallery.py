@@ -18,7 +18,6 @@ import jinja2
 from fastapi import APIRouter, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from markupsafe import Markup, escape
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
@@ -170,9 +169,6 @@ class Gallery:
             found = answer(ask(self._state, make), self._state.site)
         except RequestValidationError as error:
             detail = "; ".join(f"{item.where.removeprefix('query.')}: {item.message}" for item in field_problems(error))
-            return self._nothing(question, Problem(title="", status=422, detail=detail, reason="invalid"), picture)
-        except ValidationError as error:
-            detail = "; ".join(f"{item.where}: {item.message}" for item in field_problems(error))
             return self._nothing(question, Problem(title="", status=422, detail=detail, reason="invalid"), picture)
         except ProblemError as error:
             problem = Problem(title="", status=error.status, detail=error.detail, reason=error.reason)
