@@ -21,11 +21,12 @@ def open_store() -> Files:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """What a person can act on, without a traceback."""
+def explained(*errors: type[Exception]) -> Iterator[None]:
+    """What a person can act on, without a traceback: errors of the store, of reading and writing, and these."""
     from biomedica_assets.store.manifests import StoreError
 
+    expected: tuple[type[Exception], ...] = (StoreError, OSError, *errors)
     try:
         yield
-    except (StoreError, OSError) as error:
+    except expected as error:
         raise click.ClickException(str(error)) from error

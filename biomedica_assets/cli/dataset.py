@@ -150,9 +150,9 @@ def upload(name: str, kind: str, url: str, repository: str, export_id: str) -> N
         raise click.ClickException("say where to: --repository OWNER/NAME, or BIOMEDICA_HUB_REPOSITORY=OWNER/PREFIX")
     with _explained():
         files, target = open_store(), _target(url)
-        _picked(files, name)
+        picked = _picked(files, name)
         _report(rebuild_all(files, target, name))
-        record = _finished(files, target, name, kind, export_id)
+        record = _finished(target, picked, kind, export_id)
         where = repository or repository_name(given.hub_repository, record)
         try:
             done = upload_export(target, record, where, token=token, endpoint=given.hub_endpoint or None)
@@ -163,12 +163,12 @@ def upload(name: str, kind: str, url: str, repository: str, export_id: str) -> N
     click.echo(f"{done.url}: {done.sent} shards sent, {done.present} were there, {done.deleted} deleted")
 
 
-def _finished(files: Files, target: Files, name: str, kind: str, wanted: str) -> Export:
+def _finished(target: Files, newest: Subset, kind: str, wanted: str) -> Export:
     """The finished export of the newest state; an older one only when it is asked for by its id."""
     from biomedica_assets.dataset.export_manifest import Options, export_id, list_exports
 
+    name = newest.name
     every = [one for one in list_exports(target, name) if one.options["format"] == kind]
-    newest = _picked(files, name)
     found = [
         one for one in every if (one.id == wanted if wanted else one.id == export_id(newest, Options(**one.options)))
     ]
@@ -194,11 +194,8 @@ def _explained() -> Iterator[None]:
     from biomedica_assets.dataset.recipes import RecipeError
     from biomedica_assets.dataset.subsets import InactiveError
 
-    try:
-        with explained():
-            yield
-    except (RecipeError, InactiveError) as error:
-        raise click.ClickException(str(error)) from error
+    with explained(RecipeError, InactiveError):
+        yield
 
 
 def _settings() -> Any:

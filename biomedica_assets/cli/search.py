@@ -58,11 +58,8 @@ def search(
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise click.ClickException(said) from error
-    with explained():
-        try:
-            response = Searcher(Files(settings.store), cache, settings).search(request)
-        except (SearchError, FilterError) as error:
-            raise click.ClickException(str(error)) from error
+    with explained(SearchError, FilterError):
+        response = Searcher(Files(settings.store), cache, settings).search(request)
     for warning in response.warnings:
         click.echo(f"note: {warning}", err=True)
     if as_json:

@@ -80,6 +80,7 @@ def serve(host: str | None, port: int | None, workers: int | None, store: str | 
 
 def _check(settings: Settings) -> None:
     """Say beforehand what would only show as errors: nothing to serve, keys that cannot be read."""
+    from biomedica_assets.search.manifest import POINTER as INDEX
     from biomedica_assets.serve.keys import KeysError, read_keys
     from biomedica_assets.serve.state import NO_CATALOGUE, NO_INDEX
     from biomedica_assets.settings import project_root
@@ -93,7 +94,7 @@ def _check(settings: Settings) -> None:
         raise click.ClickException(str(error)) from error
     try:
         files = Files(settings.store)
-        missing = [words for path, words in ((POINTER, NO_CATALOGUE), ("index/generation.json", NO_INDEX))
+        missing = [words for path, words in ((POINTER, NO_CATALOGUE), (INDEX, NO_INDEX))
                    if not files.exists(path)]  # fmt: skip
     except OSError as error:
         raise click.ClickException(f"the store {settings.store} cannot be read: {error}") from error
