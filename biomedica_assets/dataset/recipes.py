@@ -88,8 +88,8 @@ class Recipe(_Strict):
     def needs(self) -> tuple[str, ...]:
         """Tables that must be there before the recipe can be carried out."""
         labels = any(COLUMNS[name][0] == "annotations" for name in self.columns if name in COLUMNS)
-        found = (*self.requires, *(("duplicates",) if self.dedup == "near" else ()))
-        return (*found, "annotations") if labels and "annotations" not in found else found
+        implied = {"duplicates": self.dedup == "near", "annotations": labels}
+        return tuple(dict.fromkeys([*self.requires, *(name for name, needed in implied.items() if needed)]))
 
     @property
     def columns(self) -> set[str]:
