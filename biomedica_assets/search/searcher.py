@@ -27,10 +27,8 @@ from biomedica_assets.search.requests import (
     SearchResponse,
 )
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.catalogue import POINTER, WITHDRAWALS
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import list_releases
-from biomedica_assets.store.withdrawals import withdrawn_ids
+from biomedica_assets.store.withdrawals import withdrawal_stamps, withdrawn_ids
 
 if TYPE_CHECKING:
     from biomedica_assets.search.vector_queries import Encoders
@@ -141,7 +139,7 @@ class Searcher:
         with self._refreshing:
             self._looked = time.monotonic()
             before = self._state
-            stamps = _stamps(self._files)
+            stamps = withdrawal_stamps(self._files)
             newest = before.newest.opened if before else None
             opened = self._open_newest(newest)
             swapped = opened is not newest
@@ -199,18 +197,6 @@ def _encoders(settings: Settings) -> Encoders | None:
     except ImportError:
         return None
     return Encoders(settings)
-
-
-def _stamps(files: Files) -> tuple[Any, ...]:
-    """Marks that differ when the withdrawal list may."""
-    return (*(_stamp(files, path) for path in (POINTER, WITHDRAWALS)), *list_releases(files))
-
-
-def _stamp(files: Files, path: str) -> str | None:
-    try:
-        return files.stamp(path)
-    except FileNotFoundError:
-        return None
 
 
 def _of_generation(state: _State, place: Place) -> _Serving:

@@ -28,10 +28,9 @@ from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.records import ArticleRecord, FigureRecord, Recent, Records
 from biomedica_assets.serve.thumbnails import Thumbnails
 from biomedica_assets.settings import Settings, project_root
-from biomedica_assets.store.catalogue import POINTER, WITHDRAWALS, Generation, read_generation, removed_since
+from biomedica_assets.store.catalogue import Generation, read_generation, removed_since
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import list_releases
-from biomedica_assets.store.withdrawals import read_withdrawals
+from biomedica_assets.store.withdrawals import read_withdrawals, withdrawal_stamps
 
 if TYPE_CHECKING:
     from biomedica_assets.search.searcher import Searcher
@@ -134,7 +133,7 @@ class State:
             self.refresh()
 
     def _refresh_view(self) -> None:
-        stamps = (*(_stamp(self.files, path) for path in (POINTER, WITHDRAWALS)), *list_releases(self.files))
+        stamps = withdrawal_stamps(self.files)
         if stamps != self.view.stamps:
             self.view = read_view(self.files, stamps)
             _log.info("new state of the store", extra={"facts": {"withdrawn": len(self.view.withdrawn)}})
@@ -273,13 +272,6 @@ class State:
         # Asked again each minute; manifests are small.
         minute = int(time.monotonic() // 60)
         return list(self._documents.get(("subsets", minute), read))
-
-
-def _stamp(files: Files, path: str) -> str | None:
-    try:
-        return files.stamp(path)
-    except FileNotFoundError:
-        return None
 
 
 def _withdrawn(shown: str, reason: str) -> ProblemError:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
-from biomedica_assets.store.catalogue import WITHDRAWALS, read_generation, removed_since
+from biomedica_assets.store.catalogue import POINTER, WITHDRAWALS, read_generation, removed_since
 from biomedica_assets.store.files import Files
+from biomedica_assets.store.manifests import list_releases
 
 
 def read_withdrawals(files: Files) -> pa.Table:
@@ -21,6 +22,18 @@ def read_withdrawals(files: Files) -> pa.Table:
             return pq.read_table(file, schema=schemas.WITHDRAWALS.arrow)
     except FileNotFoundError:
         return schemas.WITHDRAWALS.arrow.empty_table()
+
+
+def withdrawal_stamps(files: Files) -> tuple[str | None, ...]:
+    """Marks that differ when what must not be served may: cheap enough to be asked for every few seconds."""
+
+    def stamp(path: str) -> str | None:
+        try:
+            return files.stamp(path)
+        except FileNotFoundError:
+            return None
+
+    return (stamp(POINTER), stamp(WITHDRAWALS), *list_releases(files))
 
 
 def withdrawn_ids(files: Files) -> frozenset[str]:
