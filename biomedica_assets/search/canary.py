@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from biomedica_assets.search.manifest import read_newest
 from biomedica_assets.search.searcher import Searcher, SearchRequest
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.catalogue import open_catalogue
@@ -53,8 +52,6 @@ def _captions(files: Files, count: int) -> Iterator[Canary]:
         SELECT figure_id, "text" FROM captions WHERE chunk = (SELECT max(chunk) FROM current)
         ORDER BY length("text") DESC, figure_id LIMIT ?
     """
-    if read_newest(files) is None:
-        return
     with open_catalogue(files) as connection:
         for figure_id, text in connection.execute(query, [count]).fetchall():
             words = " ".join((text or "").split()[:WORDS]).replace('"', " ")

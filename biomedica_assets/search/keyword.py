@@ -207,11 +207,6 @@ class KeywordIndex:
         self._searcher = self._index.searcher()
         self._english = _english()
 
-    @property
-    def size(self) -> int:
-        """Documents."""
-        return int(self._searcher.num_docs)
-
     def tokens(self, text: str) -> list[str]:
         """The text as it is indexed."""
         return list(self._english.analyze(text))

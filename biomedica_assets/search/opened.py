@@ -104,8 +104,7 @@ class OpenGeneration:
         if not listed or not self.articles.count(self.articles.terms("article_id", listed)):
             return Withdrawn()  # the usual case: the index has seen the list
         held = [one for one in listed if self.articles.count(self.articles.term("article_id", one))]
-        rows = self.rows.of_articles(held)
-        return Withdrawn(tuple(held), tuple(sorted(row for found in rows.values() for row in found)))
+        return Withdrawn(tuple(held), tuple(self.rows.of_articles(held)))
 
     def figure(self, figure_id: str, withdrawn: Withdrawn) -> dict[str, Any] | None:
         """The card of a figure, null when there is none that may be shown."""

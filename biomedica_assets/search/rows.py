@@ -82,16 +82,12 @@ class RowWriter:
             self._writer.close()
 
 
-def merge_rows(paths: Sequence[Path], target: Path, dead: np.ndarray) -> int:
-    """Write the lines of several files, in order, as one, without those of dead rows; how many there are."""
-    count = 0
+def merge_rows(paths: Sequence[Path], target: Path, dead: np.ndarray) -> None:
+    """Write the lines of several files, in order, as one, without those of dead rows."""
     with pq.ParquetWriter(target, ROWS, compression="zstd") as writer:
         for path in paths:
             for batch in pq.ParquetFile(path).iter_batches(_BATCH, use_threads=False):
-                kept = batch.filter(pa.array(~np.isin(batch.column("row").to_numpy(), dead)))
-                writer.write_batch(kept)
-                count += len(kept)
-    return count
+                writer.write_batch(batch.filter(pa.array(~np.isin(batch.column("row").to_numpy(), dead))))
 
 
 def in_groups(served: Iterable[str]) -> str:
@@ -141,9 +137,6 @@ class RowTable:
         """)
         self._cache: OrderedDict[Any, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
-
-    def close(self) -> None:
-        self._connection.close()
 
     def mask(self, filters: Filters) -> np.ndarray:
         """bool [rows]: figures with an image that the filters keep and that may be served. Do not write to it."""
@@ -204,16 +197,11 @@ class RowTable:
         found = [batch.column(0).to_numpy() for batch in self._read(query, [*bound, *bound])]
         return np.concatenate(found) if found else np.empty(0, np.int64)
 
-    def of_articles(self, article_ids: Iterable[str]) -> dict[str, list[int]]:
-        """Rows of these article versions that are in the index, by version; those without any are left out."""
-        wanted = list(article_ids)
-        found: dict[str, list[int]] = {}
-        query = 'SELECT article_id, "row" FROM rows WHERE image = 0 AND list_contains(?, article_id)'
-        for batch in self._read(query, [wanted]) if wanted else ():
-            for article_id, row in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                if self.alive[row]:
-                    found.setdefault(article_id, []).append(row)
-        return found
+    def of_articles(self, article_ids: Sequence[str]) -> list[int]:
+        """Rows of these article versions that are in the index, ascending."""
+        query = 'SELECT "row" FROM rows WHERE image = 0 AND list_contains(?, article_id) ORDER BY 1'
+        found = (row for batch in self._read(query, [list(article_ids)]) for row in batch.column(0).to_pylist())
+        return [row for row in found if self.alive[row]]
 
     def _read(self, query: str, values: list[Any]) -> pa.RecordBatchReader:
         return self._connection.cursor().sql(query, params=values).to_arrow_reader(1 << 17)

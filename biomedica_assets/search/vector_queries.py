@@ -66,9 +66,6 @@ class VectorSpaces:
         self._reduction = Reduction.load(place / images.reduction) if images and images.reduction else None
         self._bridge = Bridge.load(place / images.bridge) if images and images.bridge else None
 
-    def __bool__(self) -> bool:
-        return bool(self._spaces)
-
     def by_text(self, text: str, mask: np.ndarray, depth: int) -> Found:
         """Figures whose captions say what the text says, and those whose pictures look like it.
 

@@ -6,14 +6,13 @@ segments and rows that own several vectors (`vectors`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from biomedica_assets.search.vector_files import Batch, SegmentRecord, open_index, open_matrix, open_rows
+from biomedica_assets.search.vector_files import SegmentRecord, open_index, open_matrix, open_rows
 
 CANDIDATES = 300
 """Vectors that the codes propose, at least; three times the wanted ones when that is more."""
@@ -45,11 +44,6 @@ class Segment:
         """Whether a row owns several vectors."""
         if self.repeats:
             self._span = None
-
-    def batches(self, size: int = 50_000) -> Iterator[Batch]:
-        """Rows and vectors in order, as they are stored."""
-        for start in range(0, self.record.count, size):
-            yield self.rows[start : start + size], self.matrix[start : start + size]
 
     def vectors_of(self, row: int) -> np.ndarray:
         """float32 [m, dimensions]: the vectors of a row, none when it has none here."""
