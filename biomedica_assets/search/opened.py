@@ -209,7 +209,7 @@ class OpenGeneration:
         fused = self._fuse(words, found)
         rows = [row for row, _ in fused]
         part = fused[offset : offset + request.limit]
-        addresses = self._addresses([row for row, _ in part])
+        addresses = self._addresses(self.figures, "row", [row for row, _ in part])
         hits = [maker.figure(addresses[row], score) for row, score in part if row in addresses]
         behind = 0
         if words.query is not None and words.count > len(words.rows):
@@ -274,14 +274,14 @@ class OpenGeneration:
             used_loose |= own_loose
         fused = fuse(lists)
         part = fused[offset : offset + request.limit]
-        figures = self._addresses([best[pmcid] for pmcid, _ in part if pmcid in best])
+        addresses = self._addresses(self.articles, "pmcid", [pmcid for pmcid, _ in part])
+        figures = self._addresses(self.figures, "row", [best[pmcid] for pmcid, _ in part if pmcid in best])
         hits = []
         for pmcid, score in part:
-            address = next(iter(self.articles.search(self.articles.term("pmcid", pmcid), 1).addresses), None)
-            if address is not None:
+            if pmcid in addresses:
                 figure = figures.get(best.get(pmcid, -1))
                 count = several.get(pmcid, 0)
-                hits.append(self._article_hit(maker, address, score, figure, count, request, withdrawn))
+                hits.append(self._article_hit(maker, addresses[pmcid], score, figure, count, request, withdrawn))
         more = offset + len(part) < len(fused)
         warnings = [*dict.fromkeys([*text.warnings, *own.warnings, *found.warnings])]
         return Page(_shown(hits, request.filters), len(fused), exact, more, mode, used_loose, warnings)
@@ -343,12 +343,12 @@ class OpenGeneration:
         none = TextQuery(None, None, None, [])
         return HitMaker(self.figures, self.articles, self._served, text, own or none, request.fields)
 
-    def _addresses(self, rows: Sequence[int]) -> dict[int, Any]:
-        """Where the documents of these rows are."""
-        if not rows:
+    def _addresses(self, index: KeywordIndex, field: str, numbers: Sequence[int]) -> dict[int, Any]:
+        """Where the documents with these numbers are, by number: rows of figures, PMCIDs of articles."""
+        if not numbers:
             return {}
-        addresses = self.figures.search(self.figures.terms("row", list(rows)), len(rows)).addresses
-        return dict(zip(self.figures.numbers("row", addresses), addresses, strict=True))
+        addresses = index.search(index.terms(field, numbers), len(numbers)).addresses
+        return dict(zip(index.numbers(field, addresses), addresses, strict=True))
 
     def _address_of(self, figure_id: str, withdrawn: Withdrawn) -> Any:
         """Raises QueryError when there is no such figure that may be shown."""
