@@ -189,6 +189,15 @@ MANY = frozenset(name for name, field in Filters.model_fields.items() if field.d
 """The fields that take several values."""
 
 
+def bounded(name: str) -> str:
+    """What a field is about: of a bound, what it bounds.
+
+    >>> bounded("width_min"), bounded("width_max"), bounded("kind")
+    ('width', 'width', 'kind')
+    """
+    return name.removesuffix("_min").removesuffix("_max")
+
+
 def _condition(name: str, value: Any) -> tuple[str, list[Any]]:
     columns = [f'"{column}"' for column in _COLUMNS_OF[name]]
     first = columns[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tantivy
 
-from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.dataset.filters import Filters, bounded
 from biomedica_assets.search.keyword import IMAGE_FIELDS, KeywordIndex, all_of
 from biomedica_assets.search.rows import RowTable
 
@@ -30,7 +30,7 @@ class Withdrawn:
 
 def about_images(filters: Filters) -> bool:
     """Whether a filter speaks of images or figures, so that an article without any cannot pass."""
-    names = {name.removesuffix("_min").removesuffix("_max") for name in filters.active()}
+    names = {bounded(name) for name in filters.active()}
     return not names.isdisjoint({*IMAGE_FIELDS, "kind"})
 
 

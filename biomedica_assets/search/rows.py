@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.dataset.filters import Filters, bounded
 from biomedica_assets.dataset.queries import local_parquet, sql_text
 from biomedica_assets.search.documents import LABELS, ArticleDocument, FigureDocument
 from biomedica_assets.search.keyword import IMAGE_FIELDS
@@ -169,9 +169,7 @@ class RowTable:
         """
         differing = IMAGE_FIELDS if by == "row" else (*IMAGE_FIELDS, "kind")
         others = {
-            name: Filters.model_fields[name].default
-            for name in filters.active()
-            if name.removesuffix("_min").removesuffix("_max") not in differing
+            name: Filters.model_fields[name].default for name in filters.active() if bounded(name) not in differing
         }
         relevant = filters.model_copy(update=others)
         return self._cached((by, relevant), lambda: self._apart(relevant, by))
@@ -180,7 +178,7 @@ class RowTable:
         groups = {"licence_group": [in_groups(self._served)]}
         values: dict[str, list[Any]] = {"licence_group": []}
         for name, sql, bound in _conditions(filters):
-            field = name.removesuffix("_min").removesuffix("_max")
+            field = bounded(name)
             groups.setdefault(field, []).append(sql)
             values.setdefault(field, []).extend(bound)
         if len(groups) < 2:
