@@ -178,8 +178,8 @@ def _rows(cursor: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, A
 
 
 def _article(row: dict[str, Any], figures: list[dict[str, Any]], body: bool) -> ArticleDocument:
-    for name in ("keywords", "subjects", "mesh", "mesh_uis", "publication_types", "authors"):
-        row[name] = sorted(filter(None, row[name] or [])) if name != "authors" else row[name] or []
+    for name in ("keywords", "subjects", "mesh", "mesh_uis", "publication_types"):
+        row[name] = sorted(filter(None, row[name] or []))
     filters = {
         name: row[name]
         for name in (
@@ -195,7 +195,7 @@ def _article(row: dict[str, Any], figures: list[dict[str, Any]], body: bool) -> 
         "title": row["title"],
         "journal": row["journal"],
         "date": row["publication_date"],
-        "authors": short_authors(row["authors"]),
+        "authors": short_authors(row["authors"] or []),
         "article_type": row["article_type"],
         "article_licence": _licence(row),
         "mesh": row["mesh"],

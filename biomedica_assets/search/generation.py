@@ -152,7 +152,7 @@ class _Build:
     ) -> None:
         self.files, self.catalogue, self.folder, self.before = files, catalogue, folder, before
         self.article_text = article_text
-        self.rows = before.rows if before else 0
+        self.rows = self._first_new = before.rows if before else 0
         self.added = self.deleted = self.looked_at = 0
         self._dead = np.load(folder / DEAD) if (folder / DEAD).exists() else np.empty(0, np.uint32)
         self._row_files = sorted((folder / "rows").glob("*.parquet"))
@@ -237,12 +237,11 @@ class _Build:
 
     def _bury(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Rows of what was removed become dead; only files of before can hold any."""
-        first_new = self.before.rows if self.before else 0
-        if not self._row_files or not first_new:
+        if not self._row_files or not self._first_new:
             return
         found = connection.execute(f"""
             SELECT DISTINCT "row" FROM {local_parquet(*self._row_files)} SEMI JOIN removed USING (article_id)
-            WHERE "row" < {first_new}
+            WHERE "row" < {self._first_new}
         """).fetchnumpy()["row"]
         fresh = np.setdiff1d(np.asarray(found, np.uint32), self._dead)
         self.deleted = len(fresh)
@@ -300,12 +299,11 @@ class _Build:
         """)
         alive = np.ones(self.rows, bool)
         alive[self._dead] = False
-        first_new = self.before.rows if self.before else 0
         spaces: dict[str, Space] = {}
         for name in SPACES:
             old = self.before.spaces.get(name) if self.before else None
             before = Space.from_json(old) if old else None
-            space = update_space(self.files, name, self.folder, before, connection, alive, first_new)
+            space = update_space(self.files, name, self.folder, before, connection, alive, self._first_new)
             if space is not None:
                 spaces[name] = space
         if len(spaces) == len(SPACES):

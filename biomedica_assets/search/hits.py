@@ -12,7 +12,6 @@ from biomedica_assets.search.keyword import KeywordIndex, Snippets
 from biomedica_assets.search.query import TextQuery
 from biomedica_assets.search.requests import Fragment, Hit
 
-_SHOWN_AS = {"title": "article", "abstract": "article"}
 _EXCERPT = 240
 
 
@@ -64,9 +63,8 @@ class HitMaker:
         """
         card = self._articles.card(address)
         found = self._article_snippets.of(address) if self._article_snippets else {}
-        snippets: dict[str, list[Fragment]] = {}
-        for name, pieces in found.items():
-            snippets.setdefault(_SHOWN_AS[name], pieces)
+        said = found.get("title") or found.get("abstract")
+        snippets: dict[str, list[Fragment]] = {"article": said} if said else {}
         if figure is None:
             return Hit(None, card["article_id"], card["pmcid"], score, card | {"images": []}, snippets, 0)
         hit = self.figure(figure, score)
