@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from PIL import Image
 
 Series = Sequence[Sequence[Any]]
 """[[label, count], ...]"""
@@ -54,11 +55,20 @@ def svg(series: Series, *, upright: bool, name: str) -> str:
 def png(series: Series, *, upright: bool) -> bytes:
     """The chart as a small PNG."""
     with rc_context(_STYLE):
-        out = BytesIO()
         figure = _draw(series, upright)
         figure.set_dpi(90)
-        FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})
-    return out.getvalue()
+        return as_png(figure)
+
+
+def as_png(figure: Figure, colours: int | None = None) -> bytes:
+    """A figure's PNG, the same bytes every time; in so few ``colours`` if given, for what is stored with an event."""
+    out = BytesIO()
+    FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})
+    if colours is None:
+        return out.getvalue()
+    small = BytesIO()
+    Image.open(out).convert("RGB").quantize(colours).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def _draw(series: Series, upright: bool) -> Figure:

@@ -6,18 +6,15 @@ around them (`agreement_report`).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from biomedica_assets.dataset.plots import BAR, GRID, INK
+from biomedica_assets.dataset.plots import BAR, GRID, INK, as_png
 from biomedica_assets.labels.agreement import AxisAgreement
 from biomedica_assets.labels.consensus import AGREED, MIXED, SINGLE, TIE, UNSURE
 
@@ -141,8 +138,4 @@ def _png(draw: Draw, width: float, height: float) -> bytes:
         draw(axes)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(length=0, colors=INK)
-        raw = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(raw, metadata={"Software": None})
-    small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(32).save(small, "PNG", optimize=True)
-    return small.getvalue()
+        return as_png(figure, colours=32)

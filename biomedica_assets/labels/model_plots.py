@@ -5,24 +5,21 @@ Deterministic: the same record gives the same bytes. What does not belong here: 
 
 from __future__ import annotations
 
-import io
-
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from biomedica_assets.dataset.plots import BAR, GRID, INK
+from biomedica_assets.dataset.plots import BAR, GRID, INK, as_png
 from biomedica_assets.labels.label_model import ModelRecord
 
 MOST_LABELS = 30
 _SIZE = 8  # points
+_COLOURS = 16
 
 
 def calibration_png(record: ModelRecord) -> bytes:
     """One panel per axis: share right against probability; dots as large as examples are many."""
     axes = list(record.axes)
-    figure = Figure(figsize=(1.9 * max(1, len(axes)), 2.2), layout="constrained")
+    figure = Figure(figsize=(1.9 * max(1, len(axes)), 2.2), dpi=100, layout="constrained")
     for place, name in enumerate(axes, 1):
         panel = figure.add_subplot(1, len(axes), place)
         panel.plot([0, 1], [0, 1], color=GRID, linewidth=1)
@@ -38,14 +35,14 @@ def calibration_png(record: ModelRecord) -> bytes:
         if place == 1:
             panel.set_ylabel("share right, held out")
         _plain(panel)
-    return _png(figure)
+    return as_png(figure, _COLOURS)
 
 
 def f1_png(record: ModelRecord) -> bytes:
     """F1 of each label on held-out articles at its threshold, most frequent first, with the number of images."""
     labels = [one for axis in record.axes.values() for one in axis["label_scores"]]
     labels = sorted(labels, key=lambda one: (-one["images"], one["label"]))[:MOST_LABELS]
-    figure = Figure(figsize=(4.4, 0.7 + 0.16 * len(labels)), layout="constrained")
+    figure = Figure(figsize=(4.4, 0.7 + 0.16 * len(labels)), dpi=100, layout="constrained")
     panel = figure.add_subplot()
     panel.barh(range(len(labels)), [one["f1"] or 0 for one in labels], color=BAR, height=0.7)
     panel.set_yticks(range(len(labels)), [f"{one['label']} ({one['images']})" for one in labels])
@@ -53,7 +50,7 @@ def f1_png(record: ModelRecord) -> bytes:
     panel.set_xlim(0, 1)
     panel.set_xlabel("F1 on held-out articles")
     _plain(panel)
-    return _png(figure)
+    return as_png(figure, _COLOURS)
 
 
 def _plain(panel: Axes) -> None:
@@ -61,12 +58,3 @@ def _plain(panel: Axes) -> None:
     panel.tick_params(length=2, labelsize=_SIZE)
     for label in (panel.xaxis.label, panel.yaxis.label):
         label.set_fontsize(_SIZE)
-
-
-def _png(figure: Figure) -> bytes:
-    figure.set_dpi(100)
-    raw = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(raw, metadata={"Software": None})
-    small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(16).save(small, "PNG", optimize=True)
-    return small.getvalue()
