@@ -70,19 +70,8 @@ def _documents() -> Iterator[bytes]:
         yield from (path.read_bytes() for path in sorted(Path(folder).rglob("*.xml")))
 
 
-def varied_captions(count: int, seed: int = 1) -> Iterator[str]:
-    """So many captions; the same ones for the same seed, and the first of many are those of few."""
-    made = 0
-    for block in range(-(-count // BLOCK)):
-        for text in caption_block(block, seed):
-            if made == count:
-                return
-            made += 1
-            yield text
-
-
 def caption_block(block: int, seed: int = 1) -> Iterator[str]:
-    """The ``BLOCK`` captions of one block."""
+    """The ``BLOCK`` captions of one block; the same ones for the same seed."""
     material = _material()
     dice = random.Random(seed * 1_000_003 + block)
     for _ in range(BLOCK):

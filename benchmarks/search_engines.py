@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.measure import Table, main, mib, run
 from benchmarks.search_captions import BLOCK, caption_block
-from benchmarks.search_scale import texts
+from benchmarks.search_scale import resident, texts
 
 VECTORS, QUICK_VECTORS = int(os.environ.get("BIOMEDICA_BENCH_VECTORS", "1000000")), 20_000
 QUERIES = 60
@@ -79,10 +79,6 @@ def _measured(place: Path, rows: int, ask: Callable[[np.ndarray, int], list[int]
     return found
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
-
-
 def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -120,7 +116,7 @@ def ask_segments(folder: str, count: str, record: str) -> dict[str, Any]:
     keys = np.load(place / "keys.npy")[:rows]
     masks = {share: keys < share / 100 if share else None for share in SHARES}
     measured = _measured(place, rows, lambda query, share: index.search(query, 10, masks[share])[0].tolist())
-    return {"measured": measured, "memory": _resident()}
+    return {"measured": measured, "memory": resident()["all"]}
 
 
 def _lance_rows(place: Path, start: int, end: int) -> Iterator[Any]:
@@ -163,12 +159,11 @@ def build_lance(folder: str, count: str) -> dict[str, Any]:
 def _create_index(table: Any, column: str, config: Any) -> None:
     """The synchronous table takes other arguments from release to release; the asynchronous one takes a config."""
     import asyncio
-    from pathlib import Path as LocalPath
 
     import lancedb
 
     async def create() -> None:
-        connection = await lancedb.connect_async(str(LocalPath(table._conn.uri)))
+        connection = await lancedb.connect_async(str(Path(table._conn.uri)))
         opened = await connection.open_table(table.name)
         await opened.create_index(column, config=config)
 
@@ -192,7 +187,7 @@ def ask_lance(folder: str, count: str, probes: str, refine: str) -> dict[str, An
                 search = search.bypass_vector_index()
         return search.to_arrow()["row"].to_pylist()
 
-    return {"measured": _measured(place, rows, ask), "memory": _resident()}
+    return {"measured": _measured(place, rows, ask), "memory": resident()["all"]}
 
 
 def benchmark(quick: bool) -> Iterator[Table]:

@@ -84,7 +84,7 @@ def _searcher(folder: str) -> Any:
     return Searcher(Files(Path(folder, "store")), Path(folder, "cache"), Settings())
 
 
-def _memory() -> dict[str, int]:
+def resident() -> dict[str, int]:
     """Resident bytes of this process: all, and those that are not files of the index."""
     status = Path("/proc/self/status").read_text()
     return {
@@ -98,7 +98,7 @@ def search(folder: str, count: str) -> dict[str, Any]:
     from biomedica_assets.search.searcher import SearchRequest
 
     asked = texts(int(count))
-    before = _memory()
+    before = resident()
     started = time.monotonic()
     searcher = _searcher(folder)
     opened = time.monotonic() - started
@@ -114,7 +114,7 @@ def search(folder: str, count: str) -> dict[str, Any]:
                 cpu.append(1e3 * (time.process_time() - spent))
             p50, p95 = np.percentile(wall[10:], [50, 95])
             cells[f"{mode} {share}"] = [p50, p95, *np.percentile(cpu[10:], [50, 95])]
-    memory = _memory()
+    memory = resident()
     memory["own"] -= before["own"]  # without the corpus that the queries are cut from
     memory["all"] -= before["all"]
     return {"opened": opened, "cells": cells, "memory": memory}

@@ -24,9 +24,7 @@ ARTICLES = BLOCK // FIGURES
 FIRST_PMCID = 10_000_000
 FIRST_DAY = date(2026, 1, 1)
 JOURNALS = {1: "Annals of One", 10: "Journal of Ten", 50: "Letters of Fifty"}
-"""Journal by the share of articles in it, in percent."""
-OTHERS = 39
-"""Other journals, one percent each."""
+"""Journal by the share of articles in it, in percent; 39 others have one percent each."""
 
 Rows = dict[str, list[dict[str, Any]]]
 
