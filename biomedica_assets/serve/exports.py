@@ -83,7 +83,7 @@ def router(state: State) -> APIRouter:
             raise ProblemError(404, "licence", f"the export {name}/{folder} has licences that are not served here")
         return record
 
-    def summary(request: Request, record: Export) -> ExportSummary:
+    def summary(record: Export) -> ExportSummary:
         folder = record.folder.rpartition("/")[2]
         return ExportSummary(
             name=record.name,
@@ -91,19 +91,19 @@ def router(state: State) -> APIRouter:
             format=record.options["format"],
             samples=record.counts["samples"],
             bytes=record.counts["bytes"],
-            url=f"{request.scope.get('root_path', '')}/v1/exports/{record.name}/{folder}",
+            url=f"{state.site.root}/v1/exports/{record.name}/{folder}",
         )
 
     @routes.get("/exports", summary="Finished exports", responses=documented())
-    def listed(request: Request) -> ExportList:
+    def listed() -> ExportList:
         """Subsets written as files, for those who copy rather than stream."""
-        return ExportList(exports=[summary(request, record) for record in exports.list()])
+        return ExportList(exports=[summary(record) for record in exports.list()])
 
     @routes.get("/exports/{name}/{folder}", summary="An export and its shards", responses=documented(404))
-    def details(request: Request, name: Name, folder: Folder) -> ExportDetails:
+    def details(name: Name, folder: Folder) -> ExportDetails:
         """Addresses, lengths and hashes of its files."""
         record = find(name, folder)
-        found, dirty = summary(request, record), exports.withdrawn(record)
+        found, dirty = summary(record), exports.withdrawn(record)
         shards = [
             ExportedShard(
                 url=None if shard.number in dirty else f"{found.url}/{shard.path.rpartition('/')[2]}",

@@ -119,14 +119,13 @@ def router(state: State) -> APIRouter:
         return await streams.answer(request, query)
 
     @routes.get("/streams/plan", summary="What a stream would be", response_model=StreamPlan, responses=refusals)
-    def plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Any:
+    def plan(query: Annotated[PlanQuery, Query()]) -> Any:
         """Counts, bytes and a cursor, without reading an image."""
         try:
             found = streams.find(query)
         except WithdrawnError as error:
             return _withdrawn(error)
         cursor = streams.planner.cursor_at(found, query.offset).encode()
-        root = request.scope.get("root_path", "")
         return StreamPlan(
             state=found.cursor.state,
             samples=len(found.plan),
@@ -134,7 +133,7 @@ def router(state: State) -> APIRouter:
             checksum=found.plan.checksum(),
             etag=found.etag,
             cursor=cursor,
-            url=f"{root}/v1/stream?cursor={cursor}",
+            url=f"{state.site.root}/v1/stream?cursor={cursor}",
         )
 
     routes.include_router(exports.router(state))
