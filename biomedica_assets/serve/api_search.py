@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from biomedica_assets.dataset.filters import FilterError
@@ -26,7 +25,7 @@ from biomedica_assets.serve import search_models as models
 from biomedica_assets.serve.forms import Site
 from biomedica_assets.serve.ids import ArticleId, FigurePart, parse_article
 from biomedica_assets.serve.models import Licence
-from biomedica_assets.serve.problems import ProblemError, documented
+from biomedica_assets.serve.problems import ProblemError, documented, invalid_at
 from biomedica_assets.serve.state import State
 
 
@@ -40,7 +39,7 @@ def ask(state: State, make: Callable[[], SearchRequest], where: str = "query") -
     try:
         asked = make()
     except ValidationError as error:
-        raise RequestValidationError([{**item, "loc": (where, *item["loc"])} for item in error.errors()]) from error
+        raise invalid_at(where, error) from error
     searcher = state.search()
     try:
         with state.searching:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -17,7 +16,7 @@ from biomedica_assets.labels.vote_csv import CsvError, axes_of, export_csv, impo
 from biomedica_assets.labels.votes import Annotator
 from biomedica_assets.serve import labelling_models as models
 from biomedica_assets.serve.labelling import Desk
-from biomedica_assets.serve.problems import ProblemError, documented
+from biomedica_assets.serve.problems import ProblemError, documented, invalid_at
 
 _ERRORS = 1000
 _Who = Annotated[Annotator, Query(description="whose votes; with an API key, that key's name")]
@@ -149,7 +148,7 @@ def router(desk: Desk) -> APIRouter:
         try:
             return models.VoteOut.of(desk.cast(vote.vote()))
         except ValidationError as error:
-            raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
+            raise invalid_at("body", error) from error
 
     @routes.get(
         "/votes.csv", summary="An annotator's votes as CSV", response_class=Response, responses=documented(403) | _CSV

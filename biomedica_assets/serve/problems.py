@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -175,6 +175,11 @@ def _methods(request: Request) -> list[str]:
         for method in HTTPMethod
         if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
     ]
+
+
+def invalid_at(where: str, error: ValidationError) -> RequestValidationError:
+    """The error of a model that a route makes of what it got in the query or body."""
+    return RequestValidationError([{**item, "loc": (where, *item["loc"])} for item in error.errors()])
 
 
 def _invalid(error: RequestValidationError) -> Response:
