@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from biomedica_assets.labels.votes import Annotator, NewVote, Vote, VoteId
+from biomedica_assets.labels.votes import Annotator, NewVote, Sha256, Vote, VoteId
 
 State = Literal["open", "answered", "mixed", "unsure"]
 _Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -122,7 +122,7 @@ class VoteIn(BaseModel):
     space: str | None = Field(None, max_length=80)
     concept: int | None = Field(None, ge=0, lt=10_000_000)
     image_id: str | None = Field(None, max_length=600)
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    sha256: Sha256 | None = None
     answers: dict[_Label, Annotated[list[_Label], Field(max_length=50)]] = Field({}, max_length=20)
     mixed: bool = Field(False, description="the concept's pictures have no label in common")
     unsure: bool = Field(False, description="looked, and could not tell")
