@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from biomedica_assets.store import catalogue
 from biomedica_assets_tests.ingest.releases import DAYS, Art, World
 
 
@@ -49,7 +48,6 @@ def articles() -> list[Art]:
 
 
 def _world(root: Path) -> World:
-    (root / "release").mkdir(exist_ok=True)
     return World(root, chunk_size=3)
 
 
@@ -62,9 +60,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_local_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The file for DuckDB clients is a convenience that nothing here reads, and a third of a small build's time.
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
+def quick_builds(no_local_database: None) -> None:
+    """Of every test here."""
 
 
 @pytest.fixture

@@ -7,19 +7,17 @@ from typing import Any
 
 import pytest
 
-from biomedica_assets.store import catalogue, files
+from biomedica_assets.store import files
 from biomedica_assets.store.backends import ClientOptions
 from biomedica_assets_tests.ingest.releases import World
 from biomedica_assets_tests.servers import FakeS3
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(monkeypatch: pytest.MonkeyPatch, no_local_database: None) -> None:
     """Two retries within milliseconds: the patience itself is tested with the store."""
     options = ClientOptions(max_retries=2, first_backoff=0.01, max_backoff=0.02, retry_for=5, request_timeout=5)
     monkeypatch.setattr(files, "ClientOptions", lambda: options)
-    # The file for DuckDB clients is a convenience that nothing here reads, and a third of a small build's time.
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
 
 
 @pytest.fixture
@@ -37,7 +35,6 @@ def local(tmp_path: Any) -> Callable[..., World]:
 
     def make(name: str = "local", **settings: Any) -> World:
         root = tmp_path / name
-        (root / "release").mkdir(parents=True, exist_ok=True)
         return World(root, **settings)
 
     return make

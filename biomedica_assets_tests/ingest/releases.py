@@ -144,6 +144,7 @@ class World:
     def __init__(self, root: Path, server: FakeS3 | None = None, **settings: Any) -> None:
         self.root, self.server = root, server
         self.folder = server.objects.root if server else root / "release"  # type: ignore[attr-defined]
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.given = {"source": server.url if server else str(self.folder), "store": str(root / "store")} | settings
         self.files = Files(self.given["store"])
 

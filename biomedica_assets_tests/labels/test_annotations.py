@@ -29,12 +29,13 @@ from biomedica_assets.labels.weak import WeakLabeller, load_rules
 from biomedica_assets.models.features import build_caption_features, build_image_features
 from biomedica_assets.serve.records import Records
 from biomedica_assets.settings import Settings
-from biomedica_assets.store import catalogue
 from biomedica_assets.store.catalogue import build_generation
 from biomedica_assets.store.derived import read_derived
 from biomedica_assets.store.manifests import StoreError
 from biomedica_assets.store.tables import read_table
 from biomedica_assets_tests.ingest.releases import DAYS, World, art, picture
+
+pytestmark = pytest.mark.usefixtures("no_local_database")
 
 TAXONOMY = load_taxonomy()
 RULES = WeakLabeller(load_rules(), TAXONOMY)
@@ -65,14 +66,8 @@ def odd(data: bytes) -> bool:
     return bool(hashlib.sha256(data).digest()[0] >> 4 & 1)
 
 
-@pytest.fixture(autouse=True)
-def no_local_database(monkeypatch):
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
-
-
 @pytest.fixture
 def world(tmp_path):
-    (tmp_path / "release").mkdir()
     return World(tmp_path)
 
 

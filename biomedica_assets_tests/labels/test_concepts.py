@@ -14,13 +14,14 @@ from biomedica_assets.labels.fitting import TooFewPicturesError, ensure_space
 from biomedica_assets.labels.space import POINTER, load_space, read_space_record
 from biomedica_assets.models.features import build_image_features
 from biomedica_assets.settings import Settings
-from biomedica_assets.store import catalogue
 from biomedica_assets.store.derived import read_derived, read_derived_manifest
 from biomedica_assets.store.garbage import collect_garbage
 from biomedica_assets.store.manifests import StoreError, read_chunk_manifests
 from biomedica_assets.store.snapshots import create_snapshot, restore_snapshot, verify_snapshot
 from biomedica_assets.store.tables import read_table
 from biomedica_assets_tests.ingest.releases import DAYS, World, art, picture
+
+pytestmark = pytest.mark.usefixtures("no_local_database")
 
 CHUNK, NEXT = f"{DAYS[0]}-00000", f"{DAYS[1]}-00000"
 
@@ -43,15 +44,9 @@ def corner(data: bytes) -> int:
     return hashlib.sha256(data).digest()[0] % 4
 
 
-@pytest.fixture(autouse=True)
-def no_local_database(monkeypatch):
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
-
-
 @pytest.fixture
 def make(tmp_path):
     def world(name="world", **given):
-        (tmp_path / name / "release").mkdir(parents=True)
         return World(tmp_path / name, **given)
 
     return world

@@ -15,20 +15,15 @@ from biomedica_assets.labels.drift import compare_spread, divergence, far_by_cha
 from biomedica_assets.labels.fitting import ensure_space
 from biomedica_assets.labels.space import load_space
 from biomedica_assets.models.features import build_image_features
-from biomedica_assets.store import catalogue
 from biomedica_assets.store.derived import commit_derived
 from biomedica_assets_tests.ingest.releases import DAYS, World
 from biomedica_assets_tests.labels.test_concepts import NEXT, Corners, assign, encode, many, settings
 
-
-@pytest.fixture(autouse=True)
-def no_local_database(monkeypatch):
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_local_database")
 
 
 @pytest.fixture
 def world(tmp_path):
-    (tmp_path / "release").mkdir()
     world = World(tmp_path)
     world.build(DAYS[0], *many(*range(1, 9)))
     encode(world)

@@ -20,20 +20,15 @@ from biomedica_assets.labels.sheets import (
     read_sheets,
 )
 from biomedica_assets.labels.space import load_space
-from biomedica_assets.store import catalogue
 from biomedica_assets.store.manifests import StoreError
 from biomedica_assets_tests.ingest.releases import DAYS, World, art, picture
 from biomedica_assets_tests.labels.test_concepts import CHUNK, assign, encode, many, rows, settings
 
-
-@pytest.fixture(autouse=True)
-def no_local_database(monkeypatch):
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_local_database")
 
 
 @pytest.fixture
 def world(tmp_path):
-    (tmp_path / "release").mkdir()
     return World(tmp_path)
 
 

@@ -19,6 +19,8 @@ from biomedica_assets.store.manifests import StoreError
 from biomedica_assets.store.tables import read_table
 from biomedica_assets_tests.ingest.releases import DAYS, World, art, picture
 
+pytestmark = pytest.mark.usefixtures("no_local_database")
+
 CHUNK = f"{DAYS[0]}-00000"
 NEXT = f"{DAYS[1]}-00000"
 
@@ -53,14 +55,8 @@ def expected(data: bytes) -> list[float]:
     return (row / np.linalg.norm(row)).astype(np.float16).tolist()
 
 
-@pytest.fixture(autouse=True)
-def no_local_database(monkeypatch):
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
-
-
 @pytest.fixture
 def world(tmp_path):
-    (tmp_path / "release").mkdir()
     return World(tmp_path)
 
 

@@ -19,7 +19,6 @@ from biomedica_assets.search.generation import Built, build_index
 from biomedica_assets.search.searcher import Searcher, SearchRequest
 from biomedica_assets.search.vector_queries import Encoders
 from biomedica_assets.settings import Settings
-from biomedica_assets.store import catalogue
 from biomedica_assets.store.catalogue import open_catalogue
 from biomedica_assets.store.derived import commit_derived
 from biomedica_assets_tests.ingest.releases import DAYS, Art, World
@@ -176,7 +175,6 @@ def short(figure_id: str) -> str:
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A world with catalogue, features and index, built once."""
     root = tmp_path_factory.mktemp("indexed")
-    (root / "release").mkdir()
     world = World(root, chunk_size=3)
     world.build(DAYS[0], *papers())
     add_features(world)
@@ -185,9 +183,8 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_local_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The file for DuckDB clients is a convenience that nothing here reads, and a third of a small build's time.
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
+def quick_builds(no_local_database: None) -> None:
+    """Of every test here."""
 
 
 @pytest.fixture

@@ -267,7 +267,6 @@ def test_an_index_of_other_rules_is_built_anew(world: World, monkeypatch: pytest
 
 
 def test_a_store_without_articles(tmp_path: Path) -> None:
-    (tmp_path / "release").mkdir()
     world = World(tmp_path, chunk_size=3)
     with pytest.raises(FileNotFoundError, match="catalogue"):
         build_index(world.files)

@@ -36,7 +36,6 @@ def world(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World
     monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
 
     def make(name: str = "world", **settings: Any) -> World:
-        (tmp_path / name / "release").mkdir(parents=True)
         return World(tmp_path / name, **settings)
 
     return make

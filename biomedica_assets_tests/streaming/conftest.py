@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from biomedica_assets.store import catalogue
 from biomedica_assets_tests.ingest.releases import DAYS, Art, World, art
 
 LICENCES = {3: "CC BY-NC", 5: "custom", 6: "custom"}
@@ -32,7 +31,6 @@ SERVED = image_ids(set(range(1, ARTICLES + 1)) - {5, 6})
 
 
 def _world(root: Path) -> World:
-    (root / "release").mkdir(exist_ok=True)
     return World(root, shard_bytes=20_000)
 
 
@@ -49,8 +47,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_local_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "write_local_database", lambda *_: None)
+def quick_builds(no_local_database: None) -> None:
+    """Of every test here."""
 
 
 @pytest.fixture
