@@ -17,7 +17,7 @@ ATTRIBUTION = f"""
         rtrim(a.title, '.') || '.', a.journal || coalesce(' (' || a.publication_year || ')', '') || '.',
         'https://doi.org/' || a.doi, 'https://pmc.ncbi.nlm.nih.gov/articles/PMC' || a.pmcid || '/',
         rtrim(f.label, '.') || '.',
-        coalesce('Licence: ' || concat_ws(' ', i.licence_code, i.licence_version, i.licence_url) || '.',
+        coalesce('Licence: ' || nullif(concat_ws(' ', i.licence_code, i.licence_version, i.licence_url), '') || '.',
                  'No licence that allows reuse is known.'),
         coalesce(f.copyright, a.copyright), f.attribution, i.third_party_notice)
 """
