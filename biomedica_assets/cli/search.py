@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 import click
@@ -45,8 +44,8 @@ def search(
         name, _, value = entry.partition("=")
         fields[name] = [*fields.get(name, []), value] if name in MANY else value  # type: ignore[misc]
     settings = Settings()
-    cache = Path(settings.cache or Path(tempfile.gettempdir()) / "biomedica-cache") / "search"
     try:
+        from biomedica_assets.search.local import index_folder
         from biomedica_assets.search.searcher import Searcher, SearchError, SearchRequest
     except ImportError as error:
         raise click.ClickException(str(error)) from error
@@ -59,7 +58,7 @@ def search(
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise click.ClickException(said) from error
     with explained(SearchError, FilterError):
-        response = Searcher(Files(settings.store), cache, settings).search(request)
+        response = Searcher(Files(settings.store), index_folder(settings), settings).search(request)
     for warning in response.warnings:
         click.echo(f"note: {warning}", err=True)
     if as_json:

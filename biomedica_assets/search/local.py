@@ -16,6 +16,7 @@ from pathlib import Path
 
 from biomedica_assets.search.manifest import BUILD_ONLY, IndexManifest
 from biomedica_assets.search.requests import IndexMissingError
+from biomedica_assets.settings import Settings, project_root
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile
 
@@ -25,6 +26,20 @@ _KEEP_SECONDS = 3600
 
 class DamagedFileError(OSError):
     """A file of the index is not what its manifest says, in the store or on the way from it."""
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where this store's rebuildable copies lie on this machine; made when it is not there."""
+    name = hashlib.sha256(settings.store.encode()).hexdigest()[:12]
+    root = project_root() / settings.cache if settings.cache else Path(tempfile.gettempdir()) / "biomedica-cache"
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def index_folder(settings: Settings) -> Path:
+    """Where servers and commands of this machine share their copies of this store's index."""
+    return cache_folder(settings) / "index"
 
 
 def local_copy(files: Files, manifest: IndexManifest, cache: Path, *, building: bool = False) -> Path:

@@ -7,27 +7,25 @@ not belong here: HTTP.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biomedica_assets.dataset.documents import read_document
 from biomedica_assets.dataset.subsets import Subset, read_subset
 from biomedica_assets.schemas import Row
+from biomedica_assets.search.local import cache_folder, index_folder
 from biomedica_assets.serve.forms import Site
 from biomedica_assets.serve.ids import ArticleName
 from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.records import ArticleRecord, FigureRecord, Recent, Records
 from biomedica_assets.serve.thumbnails import Thumbnails
-from biomedica_assets.settings import Settings, project_root
+from biomedica_assets.settings import Settings
 from biomedica_assets.store.catalogue import Generation, read_generation, removed_since
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.withdrawals import read_withdrawals, withdrawal_stamps
@@ -68,15 +66,6 @@ def read_view(files: Files, stamps: tuple[Any, ...] = ()) -> View:
     return View(generation, withdrawn, gone, stamps)
 
 
-def cache_folder(settings: Settings) -> Path:
-    """Where this store's rebuildable copies lie on this machine; made when it is not there."""
-    name = hashlib.sha256(settings.store.encode()).hexdigest()[:12]
-    root = project_root() / settings.cache if settings.cache else Path(tempfile.gettempdir()) / "biomedica-cache"
-    folder = root / name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
-
-
 class State:
     """Everything requests share. `start` begins to look for news, `close` ends it.
 
@@ -96,7 +85,7 @@ class State:
         self.search_problem = NO_INDEX
         self.searching = threading.BoundedSemaphore(_SEARCHES)
         self.site = Site(self.served, settings.serve_root.rstrip("/"))
-        self._index_folder = folder / "index"
+        self._index_folder = index_folder(settings)
         self._documents: Recent[Any] = Recent(8)
         self._end = threading.Event()
         self._refreshing = threading.Lock()
