@@ -634,6 +634,78 @@ IMAGE_LABELS = Table(
     ),
 )
 
+PANELS = Table(
+    "panels",
+    "Panels of every image, in reading order: where each lies in it, its letter, its own part of the caption. An image "
+    "without inner borders has one panel, the whole of it.",
+    ("image_id", "ordinal"),
+    (
+        *_ARTICLE_KEY,
+        _FIGURE_ID,
+        Column("image_id", _TEXT, "image", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        Column("panel_id", _TEXT, "image_id, '/panel', ordinal", required=True),
+        Column("ordinal", _INT, "1-based, by letter where letters are known, else row by row", required=True),
+        Column("n_panels", _INT, "panels of the image", required=True),
+        Column("x", _INT, "left edge in the image as stored", unit="pixels", required=True),
+        Column("y", _INT, "upper edge in the image as stored", unit="pixels", required=True),
+        Column("width", _INT, "width", unit="pixels", required=True),
+        Column("height", _INT, "height", unit="pixels", required=True),
+        Column("letter", _TEXT, "panel's name, upper case as in captions.sub_captions; null when unknown"),
+        Column(
+            "letter_source",
+            _TEXT,
+            "glyph (read in the picture), order (by place among the caption's letters), file (the file's own); null "
+            "without a letter",
+        ),
+        Column("letter_probability", _FLOAT, "of the letter being right; null without one"),
+        Column("probability", _FLOAT, "of the box being a panel", required=True),
+        Column("caption_start", _INT, "start of the panel's text in captions.text; null when it has none of its own"),
+        Column("caption_end", _INT, "end of it"),
+        Column("caption", _TEXT, "the panel's own part of the caption", "captions.sub_captions"),
+        Column("detector", _TEXT, "what found the boxes: name and version, or digits of its weights", required=True),
+    ),
+)
+
+ENTITIES = Table(
+    "entities",
+    "Biomedical entities named in captions and in paragraphs that mention figures.",
+    ("text_id", "start", "type"),
+    (
+        *_ARTICLE_KEY,
+        Column("text_id", _TEXT, "figure_id of a caption or paragraph_id", required=True),
+        Column("field", _TEXT, "caption or paragraph", required=True),
+        Column("start", _INT, "offset in captions.text or paragraphs.text", required=True),
+        Column("end", _INT, "offset behind it", required=True),
+        Column("text", _TEXT, "surface text", required=True),
+        Column(
+            "type", _TEXT, "disease, chemical, gene, species, cell_line, cell_type or tissue (anatomy)", required=True
+        ),
+        Column("ids", _TEXTS, "what it means, best first, e.g. MESH:D001943; empty when unknown", required=True),
+        Column("name", _TEXT, "preferred name of the first id"),
+        Column("source", _TEXT, "dictionary, model or both", required=True),
+        Column("probability", _FLOAT, "of span and type being right", required=True),
+        Column("annotator", _TEXT, "annotator and the first digits of its files' SHA-256", required=True),
+    ),
+)
+
+PARAGRAPH_QUALITY = Table(
+    "paragraph_quality",
+    "What every paragraph of running text is worth for training: its type, domain and educational score.",
+    ("paragraph_id",),
+    (
+        *_ARTICLE_KEY,
+        Column("paragraph_id", _TEXT, "paragraph of kind p or abstract", required=True),
+        Column("type", _TEXT, "study, review, clinical_case or other", required=True),
+        Column("type_probability", _FLOAT, "of the type", required=True),
+        Column("domain", _TEXT, "clinical, biomedical or other", required=True),
+        Column("domain_probability", _FLOAT, "of the domain", required=True),
+        Column("score", _FLOAT, "educational score, 1 (useless) to 5 (fit for a textbook)", required=True),
+        Column("source", _TEXT, "teacher (its own label) or model (the distilled classifier)", required=True),
+        Column("model", _TEXT, "teacher or classifier and the first digits of its file's SHA-256", required=True),
+    ),
+)
+
 CONSENSUS = Table(
     "consensus",
     "What the votes for a concept or an image amount to on an axis; the rules are in `labels.consensus`.",
@@ -834,7 +906,11 @@ CHUNK_TABLES: dict[str, Table] = {
 """The tables that the chunk pass writes, in lineage order."""
 
 DERIVED_TABLES: dict[str, Table] = {
-    table.name: table for table in (METADATA, CAPTION_FEATURES, IMAGE_FEATURES, CONCEPTS, ANNOTATIONS, IMAGE_LABELS)
+    table.name: table
+    for table in (
+        *(METADATA, CAPTION_FEATURES, IMAGE_FEATURES, CONCEPTS, ANNOTATIONS, IMAGE_LABELS),
+        *(PANELS, ENTITIES, PARAGRAPH_QUALITY),
+    )
 }
 """Tables made from committed chunks later on, partition by partition (see `store.derived`)."""
 
