@@ -23,6 +23,7 @@ from biomedica_assets.cli.dataset import export, subset
 from biomedica_assets.cli.search import search
 from biomedica_assets.cli.serve import key, serve
 from biomedica_assets.cli.upkeep import compact, migrate, snapshot
+from biomedica_assets.cli.votes import votes
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -134,7 +135,7 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (snapshot, compact, migrate, subset, export, search, serve, key, mcp):
+for command in (snapshot, compact, migrate, subset, export, search, serve, key, mcp, votes):
     main.add_command(command)
 
 
