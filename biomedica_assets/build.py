@@ -14,6 +14,7 @@ import dagster as dg
 from tqdm import tqdm
 
 from biomedica_assets import schemas
+from biomedica_assets.assets.details import DETAILS, UNUSABLE
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
 from biomedica_assets.automation.reconcile import reconcile_instance
@@ -106,6 +107,7 @@ def _build(instance: dg.DagsterInstance, wishes: Wishes) -> str:
                 _run(instance, list(schemas.CHUNK_TABLES), keys)
     _fetch_metadata(instance, workspace)
     _encode(instance, workspace)
+    _annotate(instance, workspace)
     _assign_concepts(instance, workspace)
     _count_votes(instance, workspace)
     _label_images(instance, workspace)
@@ -156,6 +158,18 @@ def _encode(instance: dg.DagsterInstance, workspace: Workspace) -> None:
         except BuildFailedError as error:  # nothing before or behind needs them
             tqdm.write(f"features left out: {error}")
             return
+
+
+def _annotate(instance: dg.DagsterInstance, workspace: Workspace) -> None:
+    """Panels, entities and paragraph quality of chunks without; left out, with the reason, what cannot be had."""
+    ordered = instance.get_dynamic_partitions(PMC_CHUNK)
+    for detail in DETAILS:
+        try:
+            unfinished = set(detail.unfinished(workspace.files, workspace.settings))
+            for keys in contiguous_ranges(ordered, unfinished, workspace.settings.chunks_per_run):
+                _run(instance, [detail.name], keys)
+        except (BuildFailedError, *UNUSABLE) as error:  # the dataset is whole without them
+            tqdm.write(f"{detail.name} left out: {error}")
 
 
 def _assign_concepts(instance: dg.DagsterInstance, workspace: Workspace) -> None:

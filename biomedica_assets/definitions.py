@@ -11,6 +11,7 @@ from biomedica_assets.assets.articles import build_chunk_assets
 from biomedica_assets.assets.card import card, licence_audit, snapshot, statistics
 from biomedica_assets.assets.consensus import agreement, build_votes, concept_labels
 from biomedica_assets.assets.dataset import catalogue
+from biomedica_assets.assets.details import build_detail_assets
 from biomedica_assets.assets.features import build_feature_assets
 from biomedica_assets.assets.labels import build_label_assets
 from biomedica_assets.assets.metadata import build_metadata_assets
@@ -39,6 +40,7 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
             build_chunk_assets(settings),
             *build_metadata_assets(settings),
             *build_feature_assets(settings),
+            *build_detail_assets(settings),
             *build_label_assets(settings),
             build_votes(),
             concept_labels,

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from biomedica_assets import schemas
+from biomedica_assets.assets.details import DETAILS
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.dataset.export_upkeep import rebuild_all
@@ -37,6 +38,15 @@ features_job = dg.define_asset_job(
     selection=["caption_features", "image_features"],
     description="Encode captions and images of chunks that have no vectors yet.",
 )
+detail_jobs = {
+    detail.name: dg.define_asset_job(
+        f"annotate_{detail.name}",
+        selection=[detail.name],
+        description=f"Make `{detail.name}` of chunks that have none yet, or those of other tables, models or settings.",
+    )
+    for detail in DETAILS
+}
+"""By table."""
 concepts_job = dg.define_asset_job(
     "assign_concepts",
     selection=["concepts"],
@@ -192,6 +202,7 @@ JOBS: list[Any] = [
     metadata_job,
     metadata_refresh_job,
     features_job,
+    *detail_jobs.values(),
     concepts_job,
     refit_concepts_job,
     annotations_job,

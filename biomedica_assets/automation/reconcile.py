@@ -10,6 +10,7 @@ import dagster as dg
 from biomedica_assets import schemas
 from biomedica_assets.assets.annotations import ANNOTATION_ASSETS, annotation_metadata
 from biomedica_assets.assets.articles import table_metadata
+from biomedica_assets.assets.details import DETAIL_ASSETS, detail_metadata
 from biomedica_assets.assets.features import feature_metadata
 from biomedica_assets.assets.labels import concept_metadata
 from biomedica_assets.assets.metadata import partition_metadata
@@ -67,6 +68,8 @@ def _describe(table: str) -> Callable[[Files, DerivedManifest], dict[str, dg.Met
         return concept_metadata
     if table in ANNOTATION_ASSETS:
         return annotation_metadata
+    if table in DETAIL_ASSETS:
+        return detail_metadata
     return feature_metadata if table in MODALITIES else partition_metadata
 
 

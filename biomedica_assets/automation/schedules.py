@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from biomedica_assets.assets.details import DETAILS, UNUSABLE, Detail
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation import jobs
 from biomedica_assets.automation.partitions import PMC_CHUNK, contiguous_ranges
@@ -82,10 +83,29 @@ def build_schedules(settings: Settings) -> list[Any]:
         unfinished = unfinished_annotations(workspace.files, open_sources(workspace.files, workspace.settings))
         return _requests(context, jobs.annotations_job, unfinished, workspace.settings)
 
+    def backfill(detail: Detail) -> Any:
+        @dg.schedule(
+            job=jobs.detail_jobs[detail.name],
+            name=f"{detail.name}_backfill",
+            cron_schedule=cron,
+            default_status=stopped,
+            description=f"Launch committed chunks whose `{detail.name}` are missing or of other tables or models.",
+        )
+        def details_backfill(context: dg.ScheduleEvaluationContext, biomedica: BiomedicaResource) -> _Tick:
+            workspace = biomedica.open()
+            try:
+                unfinished = detail.unfinished(workspace.files, workspace.settings)
+            except UNUSABLE as error:
+                return dg.SkipReason(str(error))
+            return _requests(context, jobs.detail_jobs[detail.name], unfinished, workspace.settings)
+
+        return details_backfill
+
     return [
         partition_backfill,
         metadata_backfill,
         features_backfill,
+        *map(backfill, DETAILS),
         concepts_backfill,
         annotations_backfill,
         # PubMed's day ends in the US; at 10:00 UTC the day before is complete.
