@@ -6,7 +6,8 @@ belong here: cursors, swapping generations, reading withdrawals (`searcher`), wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ import numpy as np
 import tantivy
 
 from biomedica_assets.dataset.filters import Filters
-from biomedica_assets.search.cursors import MAX_PLACE
 from biomedica_assets.search.fusion import Found, blend, fuse
 from biomedica_assets.search.generation import DEAD
 from biomedica_assets.search.hits import HitMaker, served_card
@@ -33,7 +33,12 @@ DEPTH = 300
 """How many figures (or articles) of each ranking are fused; further ones follow in the order of words alone."""
 ARTICLE_DEPTH = 1000
 """How many figures are looked at when they are grouped by article."""
+COUNTED = 1000
+"""Up to so many figures with the words, a hybrid search's total is right from the first page on; above, `DEPTH` too much
+at most until the pages come to what words alone found: counting costs as much as the ranking by words did."""
 FACET_SIZE = 30
+_BESIDE = ThreadPoolExecutor(8, "search-words")
+"""Ranks by words while the thread of a search ranks by vectors: both let go of the interpreter's lock."""
 
 FIGURE_FIELDS = {"caption": {"caption": 2.0}, "mention": {"mention": 1.0}, "article": {"article": 0.7}}
 ARTICLE_FIELDS = {"article": {"title": 3.0, "abstract": 1.5, "terms": 1.5, "body": 1.0}}
@@ -66,6 +71,9 @@ class _Words:
     rows: list[int]
     scores: list[float]
     loose: bool
+
+
+_NO_WORDS = _Words(None, 0, [], [], False)
 
 
 class OpenGeneration:
@@ -127,16 +135,17 @@ class OpenGeneration:
         """
         request.filters.check(self._tables)
         text = self._text(self.figures, request, FIGURE_FIELDS)
+        ranked_by_words = self._by_words(request, withdrawn, text, loose)
         found, mode = self._by_vectors(request, withdrawn, text)
         if request.group == "article":
-            return self._article_page(request, withdrawn, offset, loose, text, found, mode)
+            return self._article_page(request, withdrawn, offset, loose, text, ranked_by_words, found, mode)
         maker = self._maker(request, text)
         if mode == "keyword" and not request.like:
             ranked, _, used_loose = self._ranked(self.figures, text, request, withdrawn, loose, request.limit, offset)
             hits = [maker.figure(*one) for one in zip(ranked.addresses, ranked.scores, strict=True)]
             more = offset + len(hits) < ranked.count
             return Page(hits, ranked.count, True, more, mode, used_loose, [*text.warnings, *found.warnings])
-        words = self._by_words(request, withdrawn, text, loose, mode)
+        words = _NO_WORDS if mode == "vector" else ranked_by_words()
         return self._fused_page(request, maker, words, found, mode, offset, text)
 
     # Rankings -------------------------------------------------------------------------------------------------
@@ -176,11 +185,22 @@ class OpenGeneration:
         return name, rows[kept], scores[kept]
 
     def _by_words(
-        self, request: SearchRequest, withdrawn: Withdrawn, text: TextQuery, loose: bool | None, mode: str
+        self, request: SearchRequest, withdrawn: Withdrawn, text: TextQuery, loose: bool | None
+    ) -> Callable[[], _Words]:
+        """Gives the ranking by words; it is begun beside the ranking by vectors when both are asked for."""
+
+        def rank() -> _Words:
+            return self._rank_by_words(request, withdrawn, text, loose)
+
+        if request.mode != "hybrid" or self.spaces is None or not (request.text or request.like):
+            return rank
+        beside = _BESIDE.submit(rank)
+        return lambda: rank() if beside.cancel() else beside.result()  # not begun yet: this thread need not wait
+
+    def _rank_by_words(
+        self, request: SearchRequest, withdrawn: Withdrawn, text: TextQuery, loose: bool | None
     ) -> _Words:
         """The ranking by words, as deep as it is fused."""
-        if mode == "vector":
-            return _Words(None, 0, [], [], False)
         depth = DEPTH if request.group == "figure" else ARTICLE_DEPTH
         used_loose = False
         if request.like:
@@ -189,7 +209,7 @@ class OpenGeneration:
             bound = self._bound.figures(query, request.filters, withdrawn, itself)
             ranked = self.figures.search(bound, depth)
         elif text.strict is None:
-            return _Words(None, 0, [], [], False)
+            return _NO_WORDS
         else:
             ranked, bound, used_loose = self._ranked(self.figures, text, request, withdrawn, loose, depth)
         rows = self.figures.numbers("row", ranked.addresses)
@@ -213,13 +233,14 @@ class OpenGeneration:
         hits = [maker.figure(addresses[row], score) for row, score in part if row in addresses]
         behind = 0
         if words.query is not None and words.count > len(words.rows):
-            if len(part) < request.limit:
+            behind = words.count - len(words.rows)  # at most: what vectors found may have the words too
+            if offset + request.limit >= len(fused):
                 rest = all_of([words.query], [self.figures.terms("row", rows)])
                 ranked = self.figures.search(rest, request.limit - len(part), max(0, offset - len(fused)))
-                hits += [maker.figure(address, 0.0) for address in ranked.addresses]
-            behind = words.count - len(words.rows)
-            if words.count <= MAX_PLACE:  # else no page comes to the end, and a few hundred more or less say nothing
-                others = np.setdiff1d(rows, words.rows).tolist()  # which may have the words too
+                hits += [maker.figure(address, 0.0) for address in ranked.addresses[: request.limit - len(part)]]
+                behind = ranked.count
+            elif words.count <= COUNTED:
+                others = np.setdiff1d(rows, words.rows).tolist()
                 behind -= self.figures.count(all_of([self.figures.terms("row", others), words.query])) if others else 0
         total = len(fused) + behind
         more = offset + request.limit < total
@@ -245,6 +266,7 @@ class OpenGeneration:
         offset: int,
         loose: bool | None,
         text: TextQuery,
+        ranked_by_words: Callable[[], _Words],
         found: Found,
         mode: str,
     ) -> Page:
@@ -257,7 +279,7 @@ class OpenGeneration:
             hits = [self._article_hit(maker, address, 0.0, None, 0, request, withdrawn) for address in ranked.addresses]
             more = offset + len(hits) < ranked.count
             return Page(_shown(hits, request.filters), ranked.count, True, more, mode, False)
-        words = self._by_words(request, withdrawn, text, loose, mode)
+        words = _NO_WORDS if mode == "vector" else ranked_by_words()
         best: dict[int, int] = {}
         several: dict[int, int] = {}
         for row, _ in self._fuse(words, found):
