@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from biomedica_assets.dataset.predicates import COLUMNS, LATER
+
 
 class FilterError(ValueError):
     """The filter cannot be used; the message says why and what could be done."""
@@ -28,6 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _Value = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_MAX_LENGTH)]
 _Values = Annotated[tuple[_Value, ...], Field(max_length=_MAX_VALUES)]
 _Number = Annotated[int, Field(ge=0, le=_LARGEST)]
+_Score = Annotated[float, Field(ge=1, le=5)]
 
 
 def _some(meaning: str) -> Any:
@@ -65,6 +68,10 @@ class Filters(BaseModel):
     media_type: _Values = _some("media type of the image, e.g. image/jpeg")
     label: _Values = _some("label of the image by its id, e.g. computed_tomography: what lies below it counts too")
     panel_type: _Values = _some("single, multiple, or a kind of multiple: multiple_images, multiple_plots ...")
+    entity: _Values = _some("entity in the caption: name, words or id, e.g. MESH:D009369")
+    entity_type: _Values = _some("disease, chemical, gene, species, cell_line, cell_type, tissue")
+    paragraph_type: _Values = _some("of a paragraph that mentions the figure: study, review, clinical_case, other")
+    paragraph_domain: _Values = _some("of a paragraph that mentions the figure: clinical, biomedical, other")
     pmcid: _Values = _some("PMCID, with or without PMC")
     published_from: str | None = _bound("first date: 2020, 2020-05 or 2020-05-17", pattern=_SHAPE)
     published_to: str | None = _bound("last date: 2020, 2020-05 or 2020-05-17", pattern=_SHAPE)
@@ -74,6 +81,9 @@ class Filters(BaseModel):
     height_max: _Number | None = _bound("greatest height in pixels")
     bytes_min: _Number | None = _bound("least size in bytes")
     bytes_max: _Number | None = _bound("greatest size in bytes")
+    n_panels_min: _Number | None = _bound("fewest panels found in the image")
+    n_panels_max: _Number | None = _bound("most panels found in the image")
+    paragraph_score_min: _Score | None = _bound("least score, 1 to 5, of the best paragraph that mentions the figure")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -101,7 +111,7 @@ class Filters(BaseModel):
 
     @model_validator(mode="after")
     def _ends_behind_beginnings(self) -> Filters:
-        for name in ("width", "height", "bytes"):
+        for name in _BOUNDED:
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
             if low is not None and high is not None and low > high:
                 raise ValueError(f"{name}_min {low} is more than {name}_max {high}")
@@ -162,6 +172,7 @@ class Filters(BaseModel):
         return {column for name in self.active() for column in _COLUMNS_OF[name]}
 
 
+_BOUNDED = ("width", "height", "bytes", "n_panels")
 _COLUMNS_OF: dict[str, tuple[str, ...]] = {
     "licence_group": ("licence_group",),
     "licence": ("licence_code",),
@@ -177,14 +188,23 @@ _COLUMNS_OF: dict[str, tuple[str, ...]] = {
     "media_type": ("media_type",),
     "label": ("labels",),
     "panel_type": ("panel_types",),
+    "entity": ("entity_terms",),
+    "entity_type": ("entity_types",),
+    "paragraph_type": ("paragraph_types",),
+    "paragraph_domain": ("paragraph_domains",),
     "pmcid": ("pmcid",),
     "published_from": ("publication_date",),
     "published_to": ("publication_date",),
-    **{f"{name}_{end}": (name,) for name in ("width", "height", "bytes") for end in ("min", "max")},
+    **{f"{name}_{end}": (name,) for name in _BOUNDED for end in ("min", "max")},
+    "paragraph_score_min": ("paragraph_score",),
 }
-NEEDS = {"label": "annotations", "panel_type": "annotations"}
+NEEDS = {name: COLUMNS[columns[0]][0] for name, columns in _COLUMNS_OF.items() if COLUMNS[columns[0]][0] in LATER}
 """By field, a table that a store may not have yet."""
-_LISTS = ("publication_type", "keyword", "subject", "label", "panel_type")
+ENTITY_TYPES = ("disease", "chemical", "gene", "species", "cell_line", "cell_type", "tissue")
+_LISTS = (
+    *("publication_type", "keyword", "subject", "label", "panel_type", "entity", "entity_type"),
+    *("paragraph_type", "paragraph_domain"),
+)
 MANY = frozenset(name for name, field in Filters.model_fields.items() if field.default == ())
 """The fields that take several values."""
 

@@ -36,7 +36,7 @@ _CAPTIONS = {
     "caption_title": "c.title",
     "group_caption": "c.group_caption",
     "full_caption": "concat_ws(' ', c.group_caption, c.text)",
-    "n_panels": "coalesce(len(c.sub_captions), 0)",
+    "n_caption_panels": "coalesce(len(c.sub_captions), 0)",
 }
 _ARTICLES = {
     name: f"a.{name}"
@@ -58,6 +58,9 @@ _LABELS = {name: f"l.{name}" for name in ("labels", "panel_types", "primary_labe
     "primary_label": "l.primary_labels[1]",
     "secondary_label": "l.secondary_labels[1]",
 }
+_PANELS = {"n_panels": "n.n_panels", "panel_letters": "n.letters"}
+_ENTITIES = {"entity_names": "e.names", "entity_ids": "e.ids", "entity_types": "e.types", "entity_terms": "e.terms"}
+_PARAGRAPHS = {"paragraph_types": "q.types", "paragraph_domains": "q.domains", "paragraph_score": "q.score"}
 _DUPLICATES = {"duplicate_kind": "d.kind", "cluster": "d.cluster", "cluster_size": "d.cluster_size"}
 
 SOURCES: dict[str, tuple[str, dict[str, str]]] = {
@@ -68,12 +71,20 @@ SOURCES: dict[str, tuple[str, dict[str, str]]] = {
     "articles": ("JOIN articles a ON a.chunk = s.chunk AND a.article_id = s.article_id", _ARTICLES),
     "metadata": ("LEFT JOIN metadata m ON m.chunk = s.chunk AND m.article_id = s.article_id", _METADATA),
     "annotations": ("LEFT JOIN image_labels l ON l.chunk = s.chunk AND l.image_id = s.image_id", _LABELS),
+    "panels": ("LEFT JOIN image_panels n ON n.chunk = s.chunk AND n.image_id = s.image_id", _PANELS),
+    "entities": ("LEFT JOIN figure_entities e ON e.chunk = s.chunk AND e.figure_id = s.figure_id", _ENTITIES),
+    "paragraph_quality": (
+        "LEFT JOIN figure_paragraphs q ON q.chunk = s.chunk AND q.figure_id = s.figure_id",
+        _PARAGRAPHS,
+    ),
     "duplicates": ("LEFT JOIN duplicates d ON d.image_id = s.image_id AND d.sha256 = s.sha256", _DUPLICATES),
 }
 """By table: how it joins the image's row ``s``, and its columns as predicates name them, with their SQL."""
 
 COLUMNS = {name: (source, sql) for source, (_, columns) in SOURCES.items() for name, sql in columns.items()}
 """By name: table and SQL. Columns of a table that does not exist yet are null."""
+LATER = ("annotations", "panels", "entities", "paragraph_quality")
+"""Tables that a store may not have yet, and without which their columns say nothing."""
 
 _CLASSES = {
     *("COMPARISON", "CONJUNCTION", "FUNCTION", "CONSTANT", "COLUMN_REF", "OPERATOR", "BETWEEN", "CASE", "CAST"),

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from biomedica_assets.dataset.duplicates import DISTANCE
 from biomedica_assets.dataset.fields import DEFAULT_FIELDS, FIELDS
-from biomedica_assets.dataset.predicates import COLUMNS, SOURCES, PredicateError, referenced
+from biomedica_assets.dataset.predicates import COLUMNS, LATER, SOURCES, PredicateError, referenced
 
 SHIPPED = Path(__file__).with_name("recipes")
 LicenceGroup = Literal["commercial", "noncommercial", "other"]
@@ -87,8 +87,8 @@ class Recipe(_Strict):
     @property
     def needs(self) -> tuple[str, ...]:
         """Tables that must be there before the recipe can be carried out."""
-        labels = any(COLUMNS[name][0] == "annotations" for name in self.columns if name in COLUMNS)
-        implied = {"duplicates": self.dedup == "near", "annotations": labels}
+        read = {COLUMNS[name][0] for name in self.columns if name in COLUMNS}
+        implied = {"duplicates": self.dedup == "near", **{table: table in read for table in LATER}}
         return tuple(dict.fromkeys([*self.requires, *(name for name, needed in implied.items() if needed)]))
 
     @property

@@ -22,6 +22,7 @@ import pyarrow as pa
 from biomedica_assets import schemas
 from biomedica_assets.dataset.fields import ATTRIBUTION
 from biomedica_assets.store.catalogue import Generation, parquet_relation
+from biomedica_assets.store.detail_views import DETAIL_VIEWS
 from biomedica_assets.store.files import Files
 
 MAX_SENTENCE = 500
@@ -32,20 +33,32 @@ MAX_BODY = 2_000_000
 LABELS = ("labels", "panel_types")
 """Lists of an image that annotations give it."""
 
+FIGURE_LISTS = ("entity_terms", "entity_types", "paragraph_types", "paragraph_domains")
+"""Lists of a figure that filters name: of its caption's entities, of the paragraphs that mention it."""
+MAX_ENTITIES = 60
+"""Most entities of a card; filters know all."""
+
 _BATCH = 200  # articles and figures fetched from DuckDB at a time
-TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "image_labels")
+TABLES = (
+    *("articles", "paragraphs", "figures", "captions", "mentions", "images", "image_labels"),
+    *("panels", "entities", "paragraph_quality"),
+)
 """Tables whose chunks documents are made of, beside PubMed's."""
 
 
 @dataclass(frozen=True)
 class FigureDocument:
-    """A figure as the index takes it. ``images`` are rows of filter columns, one per image."""
+    """A figure as the index takes it.
+
+    ``images`` are rows of filter columns, one per image; ``entities`` those of the caption: type, name, id.
+    """
 
     figure_id: str
     caption: str
     mentions: str
     kind: str | None
     images: list[dict[str, Any]]
+    entities: list[dict[str, Any]]
     card: dict[str, Any]
 
 
@@ -83,8 +96,12 @@ _ARTICLES = f"""
 """
 _FIGURES = f"""
     SELECT f.article_id, f.figure_id, f.kind, f.label, f.place, f.section_path, f.alt_text,
-           c.title AS caption_title, c."text" AS caption, c.group_caption, x.images, t.mentions
+           c.title AS caption_title, c."text" AS caption, c.group_caption, x.images, t.mentions,
+           e.named AS entities, e.terms AS entity_terms, e.types AS entity_types,
+           q.types AS paragraph_types, q.domains AS paragraph_domains, q.score AS paragraph_score
     FROM figures f
+    LEFT JOIN figure_entities e USING (figure_id)
+    LEFT JOIN figure_paragraphs q USING (figure_id)
     LEFT JOIN captions c USING (figure_id)
     LEFT JOIN (
         SELECT i.figure_id, list(struct_pack(
@@ -92,10 +109,11 @@ _FIGURES = f"""
                    bytes := i.bytes, sha256 := i.sha256, licence_group := i.licence_group,
                    licence_code := i.licence_code, licence_version := i.licence_version, licence_url := i.licence_url,
                    third_party_notice := i.third_party_notice, attribution := {ATTRIBUTION},
-                   labels := l.labels, panel_types := l.panel_types) ORDER BY i.ordinal
+                   labels := l.labels, panel_types := l.panel_types, n_panels := n.n_panels) ORDER BY i.ordinal
                ) AS images
         FROM images i JOIN figures f USING (figure_id) JOIN articles a ON a.article_id = i.article_id
         LEFT JOIN image_labels l ON l.image_id = i.image_id
+        LEFT JOIN image_panels n ON n.image_id = i.image_id
         GROUP BY 1
     ) x USING (figure_id)
     LEFT JOIN (
@@ -131,6 +149,8 @@ def iter_documents(
             relation = parquet_relation(files, held, tables[name], generation.schemas)
             only = "SEMI JOIN (SELECT article_id FROM wanted WHERE chunk = '" + chunk + "') USING (article_id)"
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {relation} {only}")
+        for view in DETAIL_VIEWS:
+            connection.execute(view)
         _pubmed_view(connection, files, generation, chunk, paths["metadata"])
         yield from _of_chunk(connection, body)
 
@@ -222,7 +242,9 @@ def _figure(row: dict[str, Any], article: dict[str, Any], shared: dict[str, Any]
     for image in images:
         for name in LABELS:
             image[name] = image[name] or []
-    names = ("media_type", "width", "height", "bytes", "licence_group", "licence_code", *LABELS)
+    names = ("media_type", "width", "height", "bytes", "n_panels", "licence_group", "licence_code", *LABELS)
+    own = {name: row[name] or [] for name in FIGURE_LISTS} | {"paragraph_score": row["paragraph_score"]}
+    entities = row["entities"] or []
     attribution = images[0]["attribution"] if images else None
     for image in images:
         if image["attribution"] == attribution:  # nearly always: said once, by the card
@@ -238,6 +260,7 @@ def _figure(row: dict[str, Any], article: dict[str, Any], shared: dict[str, Any]
         "caption": row["caption"],
         "group_caption": row["group_caption"],
         "alt_text": row["alt_text"],
+        "entities": entities[:MAX_ENTITIES],
         "section_path": row["section_path"],
         "mentions": mentions,
         "licence": _licence(images[0]) if images else _licence(article),
@@ -249,7 +272,8 @@ def _figure(row: dict[str, Any], article: dict[str, Any], shared: dict[str, Any]
         caption=caption,
         mentions="\n".join(dict.fromkeys(mention["text"] for mention in mentions)),
         kind=row["kind"],
-        images=[{name: image[name] for name in names} for image in images] or [bare],
+        images=[{name: image[name] for name in names} | own for image in images] or [bare | own],
+        entities=entities,
         card=card,
     )
 

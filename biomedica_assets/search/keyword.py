@@ -8,12 +8,13 @@ written. What does not belong here: what people may write as a query (`query`), 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.dataset.filters import ENTITY_TYPES, Filters
 from biomedica_assets.search.documents import ArticleDocument, FigureDocument, pack
 from biomedica_assets.search.requests import Fragment
 
@@ -22,7 +23,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise ImportError("search needs tantivy: pip install 'biomedica_assets[search]'") from error
 
-KEYWORD_VERSION = 2
+KEYWORD_VERSION = 3
 """Raised when fields or analysis change: the index is then built anew."""
 HEAP_BYTES = 128 << 20
 MAX_TOKEN = 60
@@ -32,14 +33,18 @@ TEXTS = {"figures": ("caption", "mention", "article"), "articles": ("title", "ab
 STORED = {"figures": ("caption", "mention"), "articles": ("title", "abstract")}
 FACETS = (
     *("licence_group", "licence", "journal", "publisher", "article_type", "publication_type", "mesh", "keyword"),
-    *("subject", "language", "kind", "media_type", "label", "panel_type"),
+    *("subject", "language", "kind", "media_type", "label", "panel_type", "entity_type", *ENTITY_TYPES),
+    *("paragraph_type", "paragraph_domain"),
 )
-"""Fields whose values are counted; all but the names of journals and MeSH are filtered by the same field."""
-_WHOLE = (*FACETS, "journal_name", "mesh_name", "groups")
+"""Fields whose values are counted; those of journals, MeSH and each type of entity are filtered by another field."""
+_WHOLE = (*FACETS, "journal_name", "mesh_name", "entity", "groups")
 """``groups`` is one word for the licence groups of the article and of all its images: see `_groups`."""
-_NUMBERS = ("year", "first_day", "last_day", "width", "height", "bytes", "figures")
-IMAGE_FIELDS = ("licence_group", "licence", "media_type", "width", "height", "bytes", "label", "panel_type")
+_NUMBERS = ("year", "first_day", "last_day", "width", "height", "bytes", "n_panels", "figures")
+_SIZES = ("width", "height", "bytes", "n_panels")
+IMAGE_FIELDS = ("licence_group", "licence", "media_type", *_SIZES, "label", "panel_type")
 """Fields of an image: a figure has the values of all its images, so two of them may hold by different images."""
+OF_FIGURE = ("kind", "entity", "entity_type", "paragraph_type", "paragraph_domain", "paragraph_score")
+"""Fields of a figure: an article has the values of all its figures."""
 
 
 def _schema(kind: str) -> tantivy.Schema:
@@ -54,6 +59,7 @@ def _schema(kind: str) -> tantivy.Schema:
         builder.add_text_field(name, fast=name in FACETS, tokenizer_name="whole", index_option="basic")
     for name in _NUMBERS:
         builder.add_unsigned_field(name, fast=True)
+    builder.add_float_field("paragraph_score", indexed=True)
     builder.add_bytes_field("card", stored=True)
     return builder.build()
 
@@ -99,7 +105,7 @@ class KeywordWriter:
             self._writer.delete_documents_by_term("article_id", article_id)
 
     def add_figure(self, row: int, figure: FigureDocument, article: ArticleDocument) -> None:
-        document = _document(article, figure.images)
+        document = _document(article, [figure])
         document.add_unsigned("row", row)
         document.add_text("figure_id", figure.figure_id)
         document.add_text("caption", figure.caption)
@@ -111,7 +117,7 @@ class KeywordWriter:
         self._writer.add_document(document)
 
     def add_article(self, article: ArticleDocument) -> None:
-        document = _document(article, [image for figure in article.figures for image in figure.images])
+        document = _document(article, article.figures)
         for name, text in zip(
             TEXTS["articles"], (article.title, article.abstract, article.terms, article.body), strict=True
         ):
@@ -128,9 +134,14 @@ class KeywordWriter:
         self._writer.wait_merging_threads()
 
 
-def _document(article: ArticleDocument, images: Sequence[dict[str, Any]]) -> tantivy.Document:
+def _document(article: ArticleDocument, figures: Sequence[FigureDocument]) -> tantivy.Document:
     """What figures and articles have in common: ids and everything that filters and facets name."""
     document, filters = tantivy.Document(), article.filters
+    images = [image for figure in figures for image in figure.images]
+
+    def listed(name: str) -> Iterable[str]:
+        return dict.fromkeys(value for image in images for value in image[name])
+
     document.add_text("article_id", article.article_id)
     document.add_unsigned("pmcid", article.pmcid)
     names = [filters["journal"], filters["journal_abbreviation"]]
@@ -149,9 +160,15 @@ def _document(article: ArticleDocument, images: Sequence[dict[str, Any]]) -> tan
         "licence_group": dict.fromkeys(image["licence_group"] for image in images),
         "licence": dict.fromkeys(image["licence_code"] for image in images),
         "media_type": dict.fromkeys(image["media_type"] for image in images),
-        "label": dict.fromkeys(label for image in images for label in image["labels"]),
-        "panel_type": dict.fromkeys(label for image in images for label in image["panel_types"]),
+        "label": listed("labels"),
+        "panel_type": listed("panel_types"),
+        "entity": listed("entity_terms"),
+        "entity_type": listed("entity_types"),
+        "paragraph_type": listed("paragraph_types"),
+        "paragraph_domain": listed("paragraph_domains"),
     }
+    for kind in ENTITY_TYPES:
+        values[kind] = dict.fromkeys(e["name"] for figure in figures for e in figure.entities if e["type"] == kind)
     for name, texts in values.items():
         for text in texts:
             if text:
@@ -162,7 +179,10 @@ def _document(article: ArticleDocument, images: Sequence[dict[str, Any]]) -> tan
         first, last = days(filters["publication_date"])
         document.add_unsigned("first_day", first)
         document.add_unsigned("last_day", last)
-    for name in ("width", "height", "bytes"):
+    for score in dict.fromkeys(image["paragraph_score"] for image in images):
+        if score is not None:
+            document.add_float("paragraph_score", score)
+    for name in _SIZES:
         for number in dict.fromkeys(image[name] for image in images):
             if number is not None:
                 document.add_unsigned(name, number)
@@ -275,6 +295,11 @@ class KeywordIndex:
             tantivy.Query.range_query(self.schema, field, number, low or 0, 2**63 if high is None else high), 0.0
         )
 
+    def at_least(self, field: str, low: float) -> tantivy.Query:
+        """Documents with a value of a field of floats that is no less."""
+        kind = tantivy.FieldType.Float
+        return tantivy.Query.const_score_query(tantivy.Query.range_query(self.schema, field, kind, low, math.inf), 0.0)
+
     def licensed(self, served: Sequence[str], *, text_only: bool) -> tuple[list[tantivy.Query], list[tantivy.Query]]:
         """Queries that must and must not hold of what may be shown: the article and one of its images are served.
 
@@ -313,7 +338,9 @@ class KeywordIndex:
             found["published_from"] = self.between("last_day", days(filters.published_from)[0], None)
         if filters.published_to:
             found["published_to"] = self.between("first_day", None, days(filters.published_to)[1])
-        for name in ("width", "height", "bytes"):
+        if filters.paragraph_score_min is not None:
+            found["paragraph_score"] = self.at_least("paragraph_score", filters.paragraph_score_min)
+        for name in _SIZES:
             low, high = active.get(f"{name}_min"), active.get(f"{name}_max")
             if low is not None or high is not None:
                 found[name] = self.between(name, low, high)

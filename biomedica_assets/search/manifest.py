@@ -19,7 +19,7 @@ from biomedica_assets.store.manifests import DataFile, JsonRecord
 from biomedica_assets.store.shards import put_once
 
 POINTER = "index/generation.json"
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised when documents or rows change meaning: the index is then built anew, and older servers refuse it."""
 BUILD_ONLY = "build/"
 """Folder of a generation that only the next build reads."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tantivy
 
-from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.dataset.filters import ENTITY_TYPES, Filters
 from biomedica_assets.search.fusion import Found, blend, fuse
 from biomedica_assets.search.generation import DEAD
 from biomedica_assets.search.hits import HitMaker, served_card
@@ -37,6 +37,12 @@ COUNTED = 1000
 """Up to so many figures with the words, a hybrid search's total is right from the first page on; above, `DEPTH` too much
 at most until the pages come to what words alone found: counting costs as much as the ranking by words did."""
 FACET_SIZE = 30
+_FILTERED_BY = {
+    "year": ("published_from", "published_to"),
+    "n_panels": ("n_panels_min", "n_panels_max"),
+    **dict.fromkeys(ENTITY_TYPES, ("entity",)),
+}
+"""By facet, the filters that name what it counts, where they have other names."""
 _BESIDE = ThreadPoolExecutor(8, "search-words")
 """Ranks by words while the thread of a search ranks by vectors: both let go of the interpreter's lock."""
 
@@ -90,7 +96,7 @@ class OpenGeneration:
         self, folder: Path, manifest: IndexManifest, served: Sequence[str], encoders: Encoders | None = None
     ) -> None:
         self.manifest, self.id, self._served = manifest, manifest.id, tuple(served)
-        self._tables = {"annotations"} if manifest.inputs.get("annotations") else set()
+        self._tables = set(manifest.inputs["tables"])
         self.figures = KeywordIndex(folder / "figures")
         self.articles = KeywordIndex(folder / "articles")
         dead = np.load(folder / DEAD) if DEAD in manifest.files else np.empty(0, np.uint32)
@@ -418,5 +424,5 @@ def _shown(hits: list[Hit], filters: Filters) -> list[Hit]:
 
 
 def _all_but(filters: Filters, facet: str) -> Filters:
-    fields = ("published_from", "published_to") if facet == "year" else (facet,)
+    fields = _FILTERED_BY.get(facet, (facet,))
     return filters.model_copy(update={name: type(filters).model_fields[name].default for name in fields})

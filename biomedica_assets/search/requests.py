@@ -33,7 +33,8 @@ Mode = Literal["keyword", "vector", "hybrid"]
 TextField = Literal["caption", "mention", "article"]
 Facet = Literal[
     "licence_group", "licence", "journal", "article_type", "mesh", "language", "kind", "media_type", "year", "label",
-    "panel_type", "keyword", "subject", "publication_type", "publisher",
+    "panel_type", "keyword", "subject", "publication_type", "publisher", "n_panels", "entity_type", "disease",
+    "chemical", "gene", "species", "cell_line", "cell_type", "tissue", "paragraph_type", "paragraph_domain",
 ]  # fmt: skip
 MAX_TEXT = 2000
 MAX_IMAGE_BYTES = 20 << 20

@@ -13,7 +13,7 @@ import numpy as np
 import tantivy
 
 from biomedica_assets.dataset.filters import Filters, bounded
-from biomedica_assets.search.keyword import IMAGE_FIELDS, KeywordIndex, all_of
+from biomedica_assets.search.keyword import IMAGE_FIELDS, OF_FIGURE, KeywordIndex, all_of
 from biomedica_assets.search.rows import RowTable
 
 MOST_APART = 200_000
@@ -31,7 +31,7 @@ class Withdrawn:
 def about_images(filters: Filters) -> bool:
     """Whether a filter speaks of images or figures, so that an article without any cannot pass."""
     names = {bounded(name) for name in filters.active()}
-    return not names.isdisjoint({*IMAGE_FIELDS, "kind"})
+    return not names.isdisjoint({*IMAGE_FIELDS, *OF_FIGURE})
 
 
 class Restrictions:

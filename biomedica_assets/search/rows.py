@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 
 from biomedica_assets.dataset.filters import Filters, bounded
 from biomedica_assets.dataset.queries import local_parquet, sql_text
-from biomedica_assets.search.documents import LABELS, ArticleDocument, FigureDocument
-from biomedica_assets.search.keyword import IMAGE_FIELDS
+from biomedica_assets.search.documents import FIGURE_LISTS, LABELS, ArticleDocument, FigureDocument
+from biomedica_assets.search.keyword import IMAGE_FIELDS, OF_FIGURE
 from biomedica_assets.search.terms import LISTS, rows_with
 
-ROWS_VERSION = 3
+ROWS_VERSION = 4
 """Raised when the files of rows or terms change: the index is then built anew."""
 ROWS = pa.schema(
     [
@@ -34,16 +34,25 @@ ROWS = pa.schema(
         ("figure_id", pa.string()),
         ("pmcid", pa.int64()),
         *((name, pa.string()) for name in ("article_group", "licence_group", "licence_code", "media_type", "kind")),
-        *((name, pa.int64()) for name in ("width", "height", "bytes")),
+        *((name, pa.int64()) for name in ("width", "height", "bytes", "n_panels")),
+        ("paragraph_score", pa.float64()),
         *((name, pa.string()) for name in ("journal", "journal_abbreviation", "publisher", "article_type")),
         *((name, pa.string()) for name in ("language", "publication_date")),
-        *((name, pa.list_(pa.string())) for name in LABELS),
+        *((name, pa.list_(pa.string())) for name in (*LABELS, *FIGURE_LISTS)),
     ]
 )
 """One line per image of a figure, one without image values for a figure that has none; named as filters name them.
 
-Lists of articles have a file of their own, see `terms`; those of images are in lower case here."""
+Lists of articles have a file of their own, see `terms`; those of images and figures are in lower case here."""
 
+_LISTED = {
+    "label": "labels",
+    "panel_type": "panel_types",
+    "entity": "entity_terms",
+    "entity_type": "entity_types",
+    "paragraph_type": "paragraph_types",
+    "paragraph_domain": "paragraph_domains",
+}
 _BATCH = 20_000
 _MASK_BYTES = 256 << 20
 
@@ -62,7 +71,7 @@ class RowWriter:
         shared = {name: article.filters[name] for name in names}
         for number, image in enumerate(figure.images):
             own = {"row": row, "image": number, "figure_id": figure.figure_id, "kind": figure.kind}
-            lists = {name: [label.lower() for label in image[name]] for name in LABELS}
+            lists = {name: [label.lower() for label in image[name]] for name in (*LABELS, *FIGURE_LISTS)}
             self._lines.append(shared | own | image | lists)
         if len(self._lines) >= _BATCH:
             self._flush()
@@ -97,9 +106,11 @@ def in_groups(served: Iterable[str]) -> str:
 
 
 def _conditions(filters: Filters) -> list[tuple[str, str, list[Any]]]:
-    """Those of the filters; labels are in lower case here already, which saves most of the time."""
-    plain = {"label": 'list_has_any("labels", ?)', "panel_type": 'list_has_any("panel_types", ?)'}
-    return [(name, plain.get(name, sql), bound) for name, sql, bound in filters.conditions()]
+    """Those of the filters; lists are in lower case here already, which saves most of the time."""
+    return [
+        (name, f'list_has_any("{_LISTED[name]}", ?)' if name in _LISTED else sql, bound)
+        for name, sql, bound in filters.conditions()
+    ]
 
 
 class RowTable:
@@ -167,7 +178,7 @@ class RowTable:
 
         Filters by single fields find them wrongly. Only conditions matter in which images (figures) differ.
         """
-        differing = IMAGE_FIELDS if by == "row" else (*IMAGE_FIELDS, "kind")
+        differing = IMAGE_FIELDS if by == "row" else (*IMAGE_FIELDS, *OF_FIGURE)
         others = {
             name: Filters.model_fields[name].default for name in filters.active() if bounded(name) not in differing
         }

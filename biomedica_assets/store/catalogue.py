@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from biomedica_assets import schemas
 from biomedica_assets.store import pubmed_log
 from biomedica_assets.store.derived import DerivedManifest, read_derived
+from biomedica_assets.store.detail_views import DETAIL_VIEWS
 from biomedica_assets.store.duck import duck_url, register
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
@@ -312,8 +313,9 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
 
     ``current``, ``sample_index`` and, restricted to current article versions, one view per chunk table
     (``articles``, ``figures``, ``captions`` ...) and ``metadata``, PubMed's newest record; ``samples`` joins what one
-    image's row needs, ``labels`` has the labels that hold of it, by axis; ``all_<table>`` are the tables of all
-    committed chunks; ``open_failures`` the failures that no newer row of the version has mended.
+    image's row needs, ``labels`` has the labels that hold of it, by axis; ``panel_pairs``, ``paragraphs_rated`` and the
+    like are described in `detail_views`; ``all_<table>`` are the tables of all committed chunks; ``open_failures`` the
+    failures that no newer row of the version has mended.
     Removals of file lists newer than the generation are already masked.
 
     Raises:
@@ -369,6 +371,7 @@ def view_statements(files: Files, generation: Generation, *, masked: bool = Fals
                first(model ORDER BY probability DESC, label) AS model, taxonomy
         FROM annotations WHERE chosen GROUP BY chunk, article_id, figure_id, image_id, sha256, axis, taxonomy
     """
+    yield from DETAIL_VIEWS
     if "pubmed_log" in generation.files:
         log_url = _sql_text(duck_url(files, generation.files["pubmed_log"].path))
         yield f"CREATE OR REPLACE VIEW pubmed_log AS SELECT * FROM read_parquet({log_url})"

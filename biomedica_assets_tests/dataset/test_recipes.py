@@ -41,7 +41,7 @@ def test_near_duplicates_need_their_table() -> None:
         ("width > 100 AND licence_code = 'CC BY'", {"width", "licence_code"}),
         ("regexp_matches(full_caption, 'x|y', 'i')", {"full_caption"}),
         ("len(list_filter(keywords, lambda k: k = 'mri')) > 0", {"keywords"}),
-        ("kind IN ('fig', 'scheme') OR n_panels BETWEEN 1 AND 4", {"kind", "n_panels"}),
+        ("kind IN ('fig', 'scheme') OR n_caption_panels BETWEEN 1 AND 4", {"kind", "n_caption_panels"}),
         ("CASE WHEN width > 5 THEN true ELSE height::DOUBLE > 3.5 END -- why", {"width", "height"}),
     ],
 )
