@@ -706,6 +706,21 @@ PARAGRAPH_QUALITY = Table(
     ),
 )
 
+TEACHER_LABELS = Table(
+    "teacher_labels",
+    "Labels that teachers gave to current paragraphs, one teacher's each: what `paragraph_quality` is learnt from.",
+    ("paragraph_id",),
+    (
+        *_ARTICLE_KEY,
+        Column("paragraph_id", _TEXT, "paragraph", required=True),
+        Column("text_sha256", _TEXT, "SHA-256 of the text that was labelled, UTF-8", required=True),
+        Column("type", _TEXT, "as in paragraph_quality", required=True),
+        Column("domain", _TEXT, "as in paragraph_quality", required=True),
+        Column("score", _FLOAT, "as in paragraph_quality", required=True),
+        Column("teacher", _TEXT, "model and version of the question, or file and beginning of its hash", required=True),
+    ),
+)
+
 CONSENSUS = Table(
     "consensus",
     "What the votes for a concept or an image amount to on an axis; the rules are in `labels.consensus`.",
@@ -980,7 +995,7 @@ def _json_of(kind: pa.DataType) -> dict[str, Any]:
 ALL_TABLES = (
     *(FILE_LIST, *CHUNK_TABLES.values(), *DERIVED_TABLES.values()),
     *(VERSION_LOG, CURRENT, SAMPLE_INDEX, WITHDRAWALS, PUBMED_LOG),
-    *(VOTES, CONSENSUS, DUPLICATES, SUBSET, EXPORT_INDEX, CONTACT_SHEETS),
+    *(VOTES, CONSENSUS, TEACHER_LABELS, DUPLICATES, SUBSET, EXPORT_INDEX, CONTACT_SHEETS),
 )
 
 

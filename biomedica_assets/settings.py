@@ -140,6 +140,17 @@ class Settings(BaseSettings):
     label_precision: Share = Field(0.85, description="share of right decisions that a label's threshold must reach")
     label_examples: int = Field(50_000, ge=10, description="pictures that the label model is fitted on at most")
     label_rules: str = Field("", description="path of one's own rules for weak labels; empty: labels/rules.yaml")
+    teacher_url: str = Field("", description="OpenAI-compatible address of a model that labels paragraphs; empty: none")
+    teacher_model: str = Field("", description="name of that model, as its endpoint knows it")
+    teacher_key: SecretStr = Field(SecretStr(""), description="key of that endpoint")
+    teacher_labels: str = Field("", description="CSV or JSONL file of labels of paragraphs, which count before others")
+    teacher_sample: int = Field(2000, ge=0, description="paragraphs that the model is asked about")
+    teacher_seed: int = Field(20, ge=0, description="seed of that sample")
+    teacher_tokens: int = Field(5_000_000, ge=0, description="tokens that one model's answers may cost in all; 0: any")
+    teacher_rate: float = Field(0, ge=0, description="requests a minute to the endpoint; 0: no limit")
+    teacher_concurrency: int = Field(4, ge=1, le=256, description="requests to it at the same time")
+    teacher_timeout: float = Field(60, gt=0, description="seconds after which an unanswered request is sent again")
+    teacher_answer_tokens: int = Field(1000, ge=20, description="tokens of one answer at most, thoughts included")
     keep_runs_days: int = Field(60, ge=1, description="Dagster runs and events older than this are pruned")
     garbage_hours: float = Field(24, ge=0, description="an unreferenced file is deleted after this; > longest stream")
     scratch: str = Field("", description="local folder for files being written; empty: the system's")
@@ -199,6 +210,11 @@ class Settings(BaseSettings):
     def taxonomy_file(self) -> str:
         """File of a taxonomy of one's own, or an empty text."""
         return str(project_root() / self.taxonomy) if self.taxonomy else ""
+
+    @property
+    def teacher_labels_file(self) -> str:
+        """File of labels of paragraphs, or an empty text."""
+        return str(project_root() / self.teacher_labels) if self.teacher_labels else ""
 
     @property
     def source_url(self) -> str:
