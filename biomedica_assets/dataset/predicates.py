@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -85,6 +85,12 @@ COLUMNS = {name: (source, sql) for source, (_, columns) in SOURCES.items() for n
 """By name: table and SQL. Columns of a table that does not exist yet are null."""
 LATER = ("annotations", "panels", "entities", "paragraph_quality")
 """Tables that a store may not have yet, and without which their columns say nothing."""
+
+
+def held(paths: Mapping[str, Sequence[str]]) -> list[str]:
+    """Those of `LATER` that a catalogue generation with these files has; what holds of images comes of annotations."""
+    return [name for name in LATER if paths.get("image_labels" if name == "annotations" else name)]
+
 
 _CLASSES = {
     *("COMPARISON", "CONJUNCTION", "FUNCTION", "CONSTANT", "COLUMN_REF", "OPERATOR", "BETWEEN", "CASE", "CAST"),

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biomedica_assets.dataset.predicates import LATER
+from biomedica_assets.dataset.predicates import held
 from biomedica_assets.dataset.queries import count_rows, load, local_parquet, sql_text
 from biomedica_assets.search.delta import STATES_SCHEMA, plan_delta
 from biomedica_assets.search.documents import ArticleDocument, fingerprint, iter_documents
@@ -327,7 +327,7 @@ class _Build:
             written += listed[name].bytes if listed[name].sha256 not in known else 0
         made_of = self.catalogue.files
         inputs: dict[str, Any] = {n: made_of[n].sha256 for n in made_of if n in ("current", "pubmed_log")}
-        inputs["tables"] = [name for name in LATER if self.catalogue.paths.get(name)]
+        inputs["tables"] = held(self.catalogue.paths)
         counts = {
             "figures": self.rows - len(self._dead),
             "articles": self.articles,

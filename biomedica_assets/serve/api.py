@@ -6,6 +6,7 @@ What does not belong here: search (`api_search`), streams (`streams`), pages (`g
 from __future__ import annotations
 
 import re
+import threading
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,7 +14,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from biomedica_assets.images.probe import EXTENSIONS
+from biomedica_assets.images.probe import EXTENSIONS, ImageError
+from biomedica_assets.panels.crops import crop, crop_media_type
 from biomedica_assets.schemas import Row
 from biomedica_assets.serve import forms, models
 from biomedica_assets.serve.ids import ArticleId, ArticleKey, FigurePart, Ordinal, parse_article
@@ -29,6 +31,9 @@ SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 Version = Annotated[
     str | None, Query(pattern="^[0-9a-f]{0,64}$", description="start of its SHA-256: lets caches keep it")
+]
+PanelNumber = Annotated[
+    int | None, Query(ge=1, le=9999, description="this panel alone, cut from the image; counted in reading order")
 ]
 Side = Annotated[Size, Query(description="longest side in pixels; smaller images keep theirs")]
 
@@ -70,10 +75,16 @@ def router(state: State) -> APIRouter:
         article_id: ArticleId,
         figure: FigurePart,
         ordinal: Ordinal,
+        panel: PanelNumber = None,
         v: Version = None,
     ) -> Response:
-        """The original bytes, read from the archive shard. Answers Range, If-Range and If-None-Match."""
+        """The original bytes, read from the archive shard. Answers Range, If-Range and If-None-Match.
+
+        With `panel`, a panel of it as a file of its own: JPEG from a JPEG, PNG from all else.
+        """
         row = await run_in_threadpool(state.image, parse_article(article_id), figure, ordinal)
+        if panel is not None:
+            return await run_in_threadpool(_panel, state, request, row, panel, v)
         media_type = row["media_type"] or "application/octet-stream"
 
         def read(offset: int, length: int) -> bytes:
@@ -87,8 +98,8 @@ def router(state: State) -> APIRouter:
             media_type=media_type,
             headers={
                 **_ISOLATED,
-                "Cache-Control": _caching(state, row, v),
-                "Content-Disposition": _disposition(row, media_type),
+                "Cache-Control": _caching(state, row["sha256"], v),
+                "Content-Disposition": _disposition(row["image_id"], media_type),
                 **_shared(state),
             },
         )
@@ -106,16 +117,21 @@ def router(state: State) -> APIRouter:
         figure: FigurePart,
         ordinal: Ordinal,
         size: Side = 320,
+        panel: PanelNumber = None,
         v: Version = None,
     ) -> Response:
         """White where the original is transparent, 8 bits a channel, first frame or page."""
         row = state.image(parse_article(article_id), figure, ordinal)
-        etag = f'"{row["sha256"][:32]}-{size}"'
-        headers = {**_ISOLATED, "ETag": etag, "Cache-Control": _caching(state, row, v), **_shared(state)}
+        name, read = row["sha256"], partial(read_image, state, row, 0, row["bytes"])
+        if panel is not None:
+            found = state.panel(row, panel)
+            name, read = forms.panel_version(found), partial(_cut, state, row, found)
+        etag = f'"{name[:32]}-{size}"'
+        headers = {**_ISOLATED, "ETag": etag, "Cache-Control": _caching(state, name, v), **_shared(state)}
         if names(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         try:
-            data = state.thumbnails.get(row["sha256"], size, partial(read_image, state, row, 0, row["bytes"]))
+            data = state.thumbnails.get(name, size, read)
         except NoThumbnail as error:
             raise ProblemError(404, "not-decodable", f"{row['image_id']} cannot be decoded: {error}") from error
         return Response(data, media_type=MEDIA_TYPE, headers=headers)
@@ -187,16 +203,45 @@ def read_image(state: State, row: Row, offset: int, length: int) -> bytes:
         raise ProblemError(503, "moved", detail, headers) from error
 
 
-def _caching(state: State, row: Row, version: str | None) -> str:
+_cutting = threading.Semaphore(2)  # decoded images in memory per process: 50 million pixels are 150 MB
+
+
+def _cut(state: State, row: Row, panel: Row) -> bytes:
+    """A panel as a file of its own. Raises ProblemError 404 when the image cannot be decoded, and as `read_image`."""
+    data = read_image(state, row, 0, row["bytes"])
+    try:
+        with _cutting:
+            return crop(data, forms.panel_box(panel), max_pixels=state.settings.max_pixels)
+    except (ImageError, ValueError) as error:
+        raise ProblemError(404, "not-decodable", f"{panel['panel_id']} cannot be cut: {error}") from error
+
+
+def _panel(state: State, request: Request, row: Row, number: int, version: str | None) -> Response:
+    """The answer to a request for one panel."""
+    panel = state.panel(row, number)
+    name, media_type = forms.panel_version(panel), crop_media_type(row["media_type"])
+    headers = {
+        **_ISOLATED,
+        "ETag": f'"{name}"',
+        "Cache-Control": _caching(state, name, version),
+        "Content-Disposition": _disposition(panel["panel_id"], media_type),
+        **_shared(state),
+    }
+    if names(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(_cut(state, row, panel), headers=headers, media_type=media_type)
+
+
+def _caching(state: State, name: str, version: str | None) -> str:
     """An address that names the bytes may be kept; a day by default, since what is withdrawn lives on in caches."""
-    if version and row["sha256"].startswith(version):
+    if version and name.startswith(version):
         return f"public, max-age={state.settings.image_cache_seconds}, immutable"
     return "public, no-cache"
 
 
-def _disposition(row: Row, media_type: str) -> str:
+def _disposition(identifier: str, media_type: str) -> str:
     """A file name of our own making, from the id: ASCII letters, digits and ``_.-`` only."""
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", row["image_id"])[-120:].lstrip(".")
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", identifier)[-120:].lstrip(".")
     kind = "inline" if media_type in SHOWN else "attachment"
     return f'{kind}; filename="{name}.{EXTENSIONS.get(media_type, "bin")}"'
 

@@ -85,6 +85,7 @@ def hit(found: Found, site: Site) -> models.Hit:
         licence=_licence(card.get("licence") or card.get("article_licence") or {}),
         attribution=card.get("attribution"),
         images=[_image(image, site) for image in card.get("images") or ()],
+        entities=[models.HitEntity(**entity) for entity in card.get("entities") or ()],
         snippets={
             name: [models.Fragment(text=text, match=match) for text, match in pieces]
             for name, pieces in found.snippets.items()
@@ -100,7 +101,7 @@ def _image(row: Mapping[str, Any], site: Site) -> models.HitImage:
         url=url,
         thumbnail_url=thumbnail,
         licence=_licence({name: row.get(f"licence_{name}") for name in ("code", "version", "url", "group")}),
-        **{name: row.get(name) for name in ("image_id", "media_type", "width", "height")},
+        **{name: row.get(name) for name in ("image_id", "media_type", "width", "height", "n_panels")},
     )
 
 

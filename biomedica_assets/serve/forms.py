@@ -6,6 +6,7 @@ What does not belong here: reading records, HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from biomedica_assets.dataset.subsets import Subset
@@ -13,6 +14,7 @@ from biomedica_assets.schemas import Row
 from biomedica_assets.serve import models
 from biomedica_assets.serve.ids import figure_path
 from biomedica_assets.serve.records import ArticleRecord, FigureRecord
+from biomedica_assets.serve.vocabularies import page
 
 PMC = "https://pmc.ncbi.nlm.nih.gov/articles/PMC{}/"
 
@@ -107,6 +109,7 @@ def figure(record: ArticleRecord, found: FigureRecord, site: Site) -> models.Fig
     """A figure with everything about it."""
     row, caption = found.row, found.caption
     licensed = found.images[0] if found.images else record.row
+    images = {each["image_id"]: image(each, site) for each in found.images}
     return models.Figure(
         caption=caption.get("text"),
         caption_title=caption.get("title"),
@@ -116,13 +119,13 @@ def figure(record: ArticleRecord, found: FigureRecord, site: Site) -> models.Fig
         formulas=[models.Formula(**part) for part in caption.get("math") or ()],
         section_path=row["section_path"] or [],
         attribution=attribution(record.row, row, licensed),
-        images=[image(each, site) for each in found.images],
+        images=list(images.values()),
         mentions=[mention(each) for each in found.mentions],
         labels=[
             models.ImageLabel(**{name: row[name] for name in models.ImageLabel.model_fields}) for row in found.labels
         ],
-        panels=[],
-        entities=[],
+        panels=[panel(row, site, images[row["image_id"]].url) for row in found.panels],
+        entities=[entity(row) for row in found.entities],
         article=models.ArticleHead(**head(record)),
         **{
             name: row[name]
@@ -134,6 +137,36 @@ def figure(record: ArticleRecord, found: FigureRecord, site: Site) -> models.Fig
     )
 
 
+def panel_version(row: Row) -> str:
+    """32 hex digits that name a panel's picture: its image's bytes and its box."""
+    return sha256(f"{row['sha256']} {panel_box(row)}".encode()).hexdigest()[:32]
+
+
+def panel_box(row: Row) -> tuple[int, int, int, int]:
+    """Left and upper edge, width and height in the image."""
+    return row["x"], row["y"], row["width"], row["height"]
+
+
+def panel(row: Row, site: Site, image_url: str | None) -> models.Panel:
+    """A panel; its crop has an address when its image has one."""
+    url, query = f"{site.root}/v1/images/{figure_path(row['image_id'])}", ""
+    if image_url:
+        query = f"?panel={row['ordinal']}&v={panel_version(row)[:16]}"
+    names = models.Panel.model_fields.keys() - {"url", "thumbnail_url"}
+    return models.Panel(
+        url=url + query if query else None,
+        thumbnail_url=f"{url}/thumbnail{query}" if query else None,
+        **{name: row[name] for name in names},
+    )
+
+
+def entity(row: Row) -> models.Entity:
+    """An entity, linked to its vocabulary."""
+    vocabulary, url = (page(row["ids"][0]) if row["ids"] else None) or (None, None)
+    names = models.Entity.model_fields.keys() - {"vocabulary", "url"}
+    return models.Entity(vocabulary=vocabulary, url=url, **{name: row[name] for name in names})
+
+
 def mention(row: Row) -> models.Mention:
     """A mention with its paragraph."""
     paragraph = row["paragraph"] or {}
@@ -141,6 +174,9 @@ def mention(row: Row) -> models.Mention:
         panels=row["panels"] or [],
         paragraph=paragraph.get("text"),
         section_path=paragraph.get("section_path") or [],
+        entities=[entity(each) for each in row["entities"]],
+        quality=row["quality"]
+        and models.Quality(**{name: row["quality"][name] for name in models.Quality.model_fields}),
         **{name: row[name] for name in ("text", "start", "end", "expanded", "paragraph_id")},
     )
 

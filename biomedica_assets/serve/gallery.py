@@ -41,9 +41,22 @@ FACETS = {
     "article_type": "Article type",
     "journal": "Journal",
     "mesh": "MeSH",
+    "paragraph_type": "Cited in a paragraph that is a",
+    "paragraph_domain": "Domain of that paragraph",
     "media_type": "File type",
 }
 """Facets of the sidebar, each also a filter of this name. Years have a chart of their own."""
+ENTITIES = {
+    "disease": "Diseases",
+    "chemical": "Chemicals",
+    "gene": "Genes and proteins",
+    "species": "Species",
+    "cell_line": "Cell lines",
+    "cell_type": "Cell types",
+    "tissue": "Anatomy",
+}
+"""Facets of what captions name: values of the filter ``entity``."""
+COUNTED = (*FACETS, *ENTITIES, "year", "n_panels")
 EXAMPLES = ("glomeruli", "histology stain", "survival curve", '"scale bar"', "retina OCT", "flow chart of patients")
 PAGE = 24
 _MANY = MANY | {"field", "facet"}
@@ -117,6 +130,7 @@ class Gallery:
             figure_path=figure_path,
             words=words,
             facets=FACETS,
+            entity_facets=ENTITIES,
             examples=EXAMPLES,
             labelling=labelling_on(state.settings),
             search_ready=lambda: self._state.searcher is not None,
@@ -149,7 +163,7 @@ class Gallery:
         question = Question(request)
 
         def make() -> SearchRequest:
-            return SearchQuery(**{"limit": PAGE, **question.values, "facet": [*FACETS, "year"]}).request()
+            return SearchQuery(**{"limit": PAGE, **question.values, "facet": list(COUNTED)}).request()
 
         return self._results(question, make)
 
@@ -209,10 +223,12 @@ class Gallery:
         figure = forms.figure(record, row, self._state.site)
         siblings = [one.row["figure_id"] for one in record.figures]
         here = siblings.index(figure.figure_id)
+        parts = words.caption(figure)
         return self.render(
             "figure.html",
             figure=figure,
-            parts=words.caption(figure),
+            parts=parts,
+            others=words.unclaimed(figure, parts),
             paragraphs=words.paragraphs(figure.mentions),
             similar=self._similar(figure.figure_id),
             before=siblings[here - 1] if here else None,

@@ -68,6 +68,50 @@ class Formula(Span):
     tex: str | None
 
 
+class Entity(Span):
+    """A biomedical entity named in a caption or paragraph; offsets are in that text."""
+
+    text: str = Field(description="as it stands there")
+    type: str = Field(description="disease, chemical, gene, species, cell_line, cell_type or tissue")
+    ids: list[str] = Field(description="what it means, best first", examples=[["MESH:D001943"]])
+    name: str | None = Field(description="preferred name of the first id", examples=["Breast Neoplasms"])
+    vocabulary: str | None = Field(description="that the first id is of", examples=["MeSH"])
+    url: str | None = Field(description="page of the first id there")
+    source: str = Field(description="dictionary, model or both")
+    probability: float | None
+
+
+class Quality(_Model):
+    """What a paragraph is worth for training."""
+
+    type: str = Field(description="study, review, clinical_case or other")
+    type_probability: float | None
+    domain: str = Field(description="clinical, biomedical or other")
+    domain_probability: float | None
+    score: float = Field(description="educational score, 1 (useless) to 5 (fit for a textbook)")
+    source: str = Field(description="teacher or model")
+
+
+class Panel(_Model):
+    """A panel found in an image."""
+
+    panel_id: str = Field(examples=["PMC90000001.1/F1/1/panel2"])
+    image_id: str
+    ordinal: int = Field(description="1-based, in reading order")
+    x: int = Field(description="left edge in the image, pixels")
+    y: int = Field(description="upper edge in the image, pixels")
+    width: int
+    height: int
+    letter: str | None
+    letter_source: str | None = Field(description="glyph (read in the picture), order or file")
+    letter_probability: float | None
+    probability: float | None = Field(description="of the box being a panel")
+    caption: str | None = Field(description="its own part of the caption")
+    url: str | None = Field(description="path of the panel alone, cut from the image; null when that is not served")
+    thumbnail_url: str | None = Field(description="path of a thumbnail of it; add &size=160, 320, 640, 1280 or 2048")
+    detector: str
+
+
 class Mention(_Model):
     """A citation of a figure in the text, with its paragraph."""
 
@@ -79,6 +123,8 @@ class Mention(_Model):
     paragraph_id: str
     paragraph: str | None = Field(description="text of the paragraph")
     section_path: list[str] = Field(description="titles of its sections, outermost first")
+    entities: list[Entity] = Field(description="named in the paragraph; none until it is annotated")
+    quality: Quality | None = Field(description="of the paragraph; null until it is rated")
 
 
 class ArticleHead(_Model):
@@ -132,8 +178,8 @@ class Figure(_Model):
     images: list[Image]
     mentions: list[Mention]
     labels: list[ImageLabel] = Field(description="labels that hold of its images; none until they are annotated")
-    panels: list[dict[str, Any]] = Field(description="panels found in its images; none until they are annotated")
-    entities: list[dict[str, Any]] = Field(description="entities in its caption; none until they are annotated")
+    panels: list[Panel] = Field(description="panels found in its images; none until they are looked for")
+    entities: list[Entity] = Field(description="entities in its caption; none until it is annotated")
     article: ArticleHead
 
 

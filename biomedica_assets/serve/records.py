@@ -55,7 +55,8 @@ class Recent(Generic[_Value]):
 class FigureRecord:
     """A figure's rows; ``mentions`` carry their paragraph's row under the key ``paragraph``.
 
-    ``labels`` are the annotations that hold of its images.
+    ``labels`` are the annotations that hold of its images, ``panels`` those of its images in order, ``entities`` those
+    of its caption. Mentions carry those of their paragraph, and what it is worth, as ``entities`` and ``quality``.
     """
 
     row: Row
@@ -63,6 +64,8 @@ class FigureRecord:
     images: tuple[Row, ...]
     mentions: tuple[Row, ...]
     labels: tuple[Row, ...] = ()
+    panels: tuple[Row, ...] = ()
+    entities: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,10 @@ class Records:
         """Of an article's images what it takes to serve their bytes."""
         return self._of_article(generation, schemas.IMAGES, chunk, article_id, _SPAN)
 
+    def panels(self, generation: Generation, chunk: str, article_id: str) -> tuple[Row, ...]:
+        """The panels of an article's images."""
+        return self._of_article(generation, schemas.PANELS, chunk, article_id)
+
     def article(self, generation: Generation, current: Row) -> ArticleRecord | None:
         """Everything about an article, by its row of ``current``; null when its chunk does not hold it after all."""
         chunk, article_id = current["chunk"], current["article_id"]
@@ -112,16 +119,29 @@ class Records:
         paragraphs = self._mentioned(generation, chunk, article_id, mentions)
         images = rows(schemas.IMAGES)
         labels = [row for row in rows(schemas.ANNOTATIONS) if row["chosen"]]
+        panels = sorted(self.panels(generation, chunk, article_id), key=lambda row: (row["image_id"], row["ordinal"]))
+        entities: dict[str, list[Row]] = {}
+        for row in sorted(rows(schemas.ENTITIES), key=lambda row: row["start"]):
+            entities.setdefault(row["text_id"], []).append(row)
+        quality = {row["paragraph_id"]: row for row in rows(schemas.PARAGRAPH_QUALITY)}
+
+        def cited(mention: Row) -> Row:
+            paragraph_id = mention["paragraph_id"]
+            about = {"entities": entities.get(paragraph_id, []), "quality": quality.get(paragraph_id)}
+            return {**mention, "paragraph": paragraphs.get(paragraph_id), **about}
+
         figures = tuple(
             FigureRecord(
                 row,
                 captions.get(row["figure_id"], {}),
                 tuple(sorted(_of(images, row), key=lambda image: image["ordinal"])),
                 tuple(
-                    {**mention, "paragraph": paragraphs.get(mention["paragraph_id"])}
+                    cited(mention)
                     for mention in sorted(_of(mentions, row), key=lambda found: (found["ordinal"], found["start"]))
                 ),
                 tuple(_of(labels, row)),
+                tuple(_of(panels, row)),
+                tuple(entities.get(row["figure_id"], ())),
             )
             for row in sorted(rows(schemas.FIGURES), key=lambda figure: figure["ordinal"])
         )

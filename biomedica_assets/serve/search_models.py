@@ -149,7 +149,16 @@ class HitImage(_Answer):
     media_type: str | None
     width: int | None
     height: int | None
+    n_panels: int | None = Field(description="panels found in it; null until they are looked for")
     licence: Licence
+
+
+class HitEntity(_Answer):
+    """An entity that a caption names."""
+
+    type: str = Field(description="disease, chemical, gene, species, cell_line, cell_type or tissue")
+    name: str
+    id: str | None
 
 
 class Hit(_Answer):
@@ -170,6 +179,7 @@ class Hit(_Answer):
     licence: Licence
     attribution: str | None = Field(description="line to be printed with the figure")
     images: list[HitImage]
+    entities: list[HitEntity] = Field(description="named in the caption; none until it is annotated")
     snippets: dict[str, list[Fragment]] = Field(description="by caption, mention, article: pieces with what was found")
 
 

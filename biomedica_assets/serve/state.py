@@ -20,7 +20,7 @@ from biomedica_assets.dataset.subsets import Subset, read_subset
 from biomedica_assets.schemas import Row
 from biomedica_assets.search.local import cache_folder, index_folder
 from biomedica_assets.serve.forms import Site
-from biomedica_assets.serve.ids import ArticleName
+from biomedica_assets.serve.ids import ArticleName, parse_article
 from biomedica_assets.serve.metrics import Metrics
 from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.records import ArticleRecord, FigureRecord, Recent, Records
@@ -206,6 +206,14 @@ class State:
         if row["shard"] is None or row["bytes"] is None:
             raise ProblemError(404, "not-held", f"the store does not hold the bytes of {image_id}")
         return row
+
+    def panel(self, image: Row, number: int) -> Row:
+        """The row of the n-th panel of an image that may be served. Raises ProblemError 404."""
+        current = self.locate(parse_article(image["article_id"]))
+        for row in self.records.panels(self.generation(), current["chunk"], current["article_id"]):
+            if (row["image_id"], row["ordinal"]) == (image["image_id"], number):
+                return row
+        raise ProblemError(404, "unknown", f"there is no panel {number} of {image['image_id']}")
 
     def served(self, group: str | None) -> bool:
         """Whether what bears this licence group may be shown."""

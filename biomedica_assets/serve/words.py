@@ -15,36 +15,53 @@ from biomedica_assets.serve import models, search_models
 
 
 class Piece(NamedTuple):
-    """A piece of a text with the names of the spans that cover it."""
+    """A piece of a text with the names of the spans that cover it, and the entity that it is part of, or null."""
 
     text: str
     marks: frozenset[str]
+    entity: models.Entity | None = None
 
 
 class Panel(NamedTuple):
-    """A part of a caption: the panel it is about, or null, and its pieces."""
+    """A part of a caption: the panel it is about, or null, its pieces, and the panels found of these letters."""
 
     panel: str | None
     pieces: list[Piece]
+    found: list[models.Panel]
 
 
 class Paragraph(NamedTuple):
-    """A paragraph that mentions a figure, mentions marked."""
+    """A paragraph that mentions a figure, mentions and entities marked, and what it is worth, or null."""
 
     sections: str
     pieces: list[Piece]
+    quality: models.Quality | None
 
 
-def cut(text: str, spans: Iterable[tuple[int, int, str]]) -> list[Piece]:
+def cut(
+    text: str, spans: Iterable[tuple[int, int, str]], entities: Sequence[models.Entity] = (), offset: int = 0
+) -> list[Piece]:
     """Cut a text where spans (start, end, name) begin and end; spans may overlap, and reach beyond the text.
+
+    Entities lie at their offsets less ``offset``; of those that overlap the outermost is marked.
 
     >>> [(p.text, sorted(p.marks)) for p in cut("abcd", [(1, 3, "i"), (2, 9, "b")])]
     [('a', []), ('b', ['i']), ('c', ['b', 'i']), ('d', ['b'])]
     """
     known = [(max(0, start), min(len(text), end), name) for start, end, name in spans]
-    edges = sorted({0, len(text), *(edge for start, end, _ in known if start < end for edge in (start, end))})
+    named: list[tuple[int, int, models.Entity]] = []
+    for entity in sorted(entities, key=lambda one: (one.start, -one.end)):
+        start, end = max(0, entity.start - offset), min(len(text), entity.end - offset)
+        if start < end and (not named or start >= named[-1][1]):
+            named.append((start, end, entity))
+    places = [*((start, end) for start, end, _ in known), *((start, end) for start, end, _ in named)]
+    edges = sorted({0, len(text), *(edge for start, end in places if start < end for edge in (start, end))})
     return [
-        Piece(text[low:high], frozenset(name for start, end, name in known if start <= low and high <= end))
+        Piece(
+            text[low:high],
+            frozenset(name for start, end, name in known if start <= low and high <= end),
+            next((entity for start, end, entity in named if start <= low and high <= end), None),
+        )
         for low, high in pairwise(edges)
     ]
 
@@ -68,9 +85,28 @@ def caption(figure: models.Figure) -> list[Panel]:
     if text[position:].strip():
         parts.append((None, position, len(text)))
     return [
-        Panel(panel, cut(text[start:end], [(low - start, high - start, name) for low, high, name in styles]))
+        Panel(
+            panel,
+            cut(
+                text[start:end],
+                [(low - start, high - start, name) for low, high, name in styles],
+                figure.entities,
+                start,
+            ),
+            [one for one in figure.panels if panel and one.letter in panel.split(", ") and _several(figure)],
+        )
         for panel, start, end in parts
     ]
+
+
+def unclaimed(figure: models.Figure, parts: Iterable[Panel]) -> list[models.Panel]:
+    """Panels of a compound figure that no part of the caption is about."""
+    claimed = {one.panel_id for part in parts for one in part.found}
+    return [one for one in figure.panels if one.panel_id not in claimed] if _several(figure) else []
+
+
+def _several(figure: models.Figure) -> bool:
+    return len(figure.panels) > 1
 
 
 _MARKER = re.compile(r"[\s(\[]*\b([A-Za-z])(?:\s*(?:[-–,&]|and)\s*[A-Za-z])*[)\].:,;]*\s*$")
@@ -91,7 +127,11 @@ def paragraphs(mentions: Sequence[models.Mention]) -> list[Paragraph]:
             texts.setdefault(mention.paragraph_id, mention)
             spans.setdefault(mention.paragraph_id, []).append((mention.start, mention.end, "mention"))
     return [
-        Paragraph(" › ".join(mention.section_path), cut(mention.paragraph or "", spans[name]))
+        Paragraph(
+            " › ".join(mention.section_path),
+            cut(mention.paragraph or "", spans[name], mention.entities),
+            mention.quality,
+        )
         for name, mention in texts.items()
     ]
 
@@ -114,9 +154,49 @@ def value(field: str, text: str) -> str:
     """
     if field == "kind":
         return _KINDS.get(text, text.replace("_", " "))
+    if field in ("entity_type", "paragraph_type", "paragraph_domain"):
+        return text.replace("_", " ")
     if field == "media_type":
         return text.removeprefix("image/").upper()
     return text.replace("-", " ") if field == "article_type" else text
+
+
+CODES = {
+    "disease": ("D", "disease"),
+    "chemical": ("C", "chemical"),
+    "gene": ("G", "gene or protein"),
+    "species": ("S", "species"),
+    "cell_line": ("L", "cell line"),
+    "cell_type": ("T", "cell type"),
+    "tissue": ("A", "anatomy"),
+}
+"""By type of entity: the letter that stands behind it, so that nothing hangs on colours, and its name for people."""
+
+
+def legend(figure: models.Figure) -> list[str]:
+    """Types of the entities that a figure's page marks."""
+    found = {one.type for one in (*figure.entities, *(e for mention in figure.mentions for e in mention.entities))}
+    return [kind for kind in CODES if kind in found]
+
+
+class Named(NamedTuple):
+    """An entity that a caption names, and how often."""
+
+    name: str
+    type: str
+    search: str
+    entity: models.Entity
+    times: int
+
+
+def named(entities: Iterable[models.Entity]) -> list[Named]:
+    """What a caption names, once each, by type; ``search`` is what finds it."""
+    found: dict[tuple[str, str], list[models.Entity]] = {}
+    for one in entities:
+        found.setdefault((one.type, one.ids[0] if one.ids else one.text.lower()), []).append(one)
+    order = list(CODES)
+    listed = [Named(same[0].name or same[0].text, kind, key, same[0], len(same)) for (kind, key), same in found.items()]
+    return sorted(listed, key=lambda one: (order.index(one.type) if one.type in order else 99, -one.times, one.name))
 
 
 def unlabelled(pieces: Sequence[search_models.Fragment], label: str | None) -> list[search_models.Fragment]:

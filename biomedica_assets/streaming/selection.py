@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from biomedica_assets.dataset.filters import FilterError, Filters
-from biomedica_assets.dataset.predicates import COLUMNS, LATER, from_clause, select_list
+from biomedica_assets.dataset.predicates import COLUMNS, from_clause, held, select_list
 from biomedica_assets.dataset.queries import MEMORY_LIMIT, from_parquet, sql_text
 from biomedica_assets.dataset.subsets import Subset, add_metadata_view, read_subset
 from biomedica_assets.store.catalogue import Generation, find_generation, open_views, read_generation
@@ -152,7 +152,7 @@ def read_samples(files: Files, selection: Selection) -> Samples:
     """
     generation = find_state(files, selection.state, selection.snapshot)
     try:
-        selection.filters.check([name for name in LATER if generation.paths.get(name)])
+        selection.filters.check(held(generation.paths))
         predicate, values = selection.filters.sql()
     except FilterError as error:
         raise StreamError(str(error)) from error

@@ -43,6 +43,22 @@ function step(direction) {
   near[0].link.focus();
 }
 
+// Keys turn the outlines of panels and the marks of entities on and off.
+const SWITCHES = { b: ".boxes-on", e: ".marks-on" };
+
+// The panel that a part of the caption is about stands out in the picture.
+for (const [come, go] of [["pointerover", "pointerout"], ["focusin", "focusout"]]) {
+  for (const name of [come, go]) {
+    document.addEventListener(name, (event) => {
+      const crop = event.target.closest?.("[data-panel]") ?? event.target.closest?.(".panel")?.querySelector("[data-panel]");
+      if (!crop) return;
+      for (const box of document.querySelectorAll("[data-box]")) {
+        box.classList.toggle("on", name === come && box.dataset.box === crop.dataset.panel);
+      }
+    });
+  }
+}
+
 const STEPS = { j: 1, k: -1, ArrowRight: 1, ArrowLeft: -1, ArrowDown: 2, ArrowUp: -2 };
 
 document.addEventListener("keydown", (event) => {
@@ -53,6 +69,10 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     find("#q").focus();
     find("#q").select();
+  } else if (event.key in SWITCHES) {
+    const boxes = [...document.querySelectorAll(SWITCHES[event.key])];
+    const on = !boxes.some((box) => box.checked);
+    for (const box of boxes) box.checked = on;
   } else if (event.key in STEPS) {
     const arrow = event.key.startsWith("Arrow");
     // Arrows scroll the page until a result has been chosen, and switch what has its own use for them.
