@@ -26,16 +26,31 @@ def square(data: bytes, side: int) -> np.ndarray:
     Raises:
         images.probe.ImageError: no image, too many pixels, or damaged.
     """
-    image, facts = open_image(data, max_pixels=MAX_PIXELS)
-    try:
-        fitted = _fitting(image.size, side)
-        image.draft("RGB", fitted)
-        small = _rgb(image, fitted)
-    except UNREADABLE as error:
-        raise DamagedImage(f"{facts.media_type}: {error or type(error).__name__}", facts) from error
+    small, _ = shrunk(data, side, enlarge=True)
     canvas = Image.new("RGB", (side, side), WHITE)
     canvas.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
     return np.asarray(canvas)
+
+
+def shrunk(data: bytes, side: int, *, enlarge: bool = False) -> tuple[Image.Image, tuple[int, int]]:
+    """The first page or frame within ``side`` by ``side`` pixels, RGB or L, and its size as stored; see `square`.
+
+    Args:
+        data: the image file.
+        side: of the longer side; smaller pictures stay as they are.
+        enlarge: make smaller pictures as large, too.
+
+    Raises:
+        images.probe.ImageError: as for `square`.
+    """
+    image, facts = open_image(data, max_pixels=MAX_PIXELS)
+    stored = image.size
+    try:
+        fitted = _fitting(stored, side) if enlarge or max(stored) > side else stored
+        image.draft("RGB", fitted)
+        return _rgb(image, fitted), stored
+    except UNREADABLE as error:
+        raise DamagedImage(f"{facts.media_type}: {error or type(error).__name__}", facts) from error
 
 
 def _fitting(size: tuple[int, int], side: int) -> tuple[int, int]:

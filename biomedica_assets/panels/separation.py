@@ -1,0 +1,217 @@
+"""Where the panels of a page end: recursive cuts along blank lines, or hard edges where pictures touch.
+
+With letters, each cut must part letters from letters: rows of pictures within a panel, insets, legends and axis titles
+stay whole. Without them cuts are made widest first; either side must have a body, so that text and slivers stay where
+they belong. What does not belong here: reading letters (`letters`), the caption (`alignment`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from biomedica_assets.panels.letters import Letter
+from biomedica_assets.panels.page import BODY, Gap, Page, Region
+
+LEAST_GAP = 0.012
+"""Share of the page's longer side that a gap has at least, where nothing says how many panels there are."""
+LEAST_COUNTED_GAP = 0.004
+"""The same where the caption says how many."""
+TILE = 0.6
+"""Share of ink along both rims of a gap from which it lies between pictures: then a third of the width is enough."""
+SEAM = 0.85
+"""Share of a line that is a hard edge, where nothing says how many panels there are."""
+_ANCHORS = ((0.0, 0.0), (0.5, 1.0), (0.0, 1.0), (0.5, 0.0), (1.0, 0.0), (1.0, 1.0))
+"""Where letters stand in their panels: left or right, top or bottom."""
+
+
+class Piece(NamedTuple):
+    """A region of the page and its letter, when one was read in it."""
+
+    region: Region
+    letter: Letter | None
+
+
+class _Cut(NamedTuple):
+    gap: Gap
+    score: float
+
+
+def by_letters(page: Page, letters: Sequence[Letter]) -> tuple[list[Piece], float]:
+    """One piece per letter, and how well the cuts fit (0 is poor, 2 and more per cut good)."""
+    best: tuple[list[Piece], float] | None = None
+    for anchor in _ANCHORS:
+        pieces, value = _part(page, page.trim(page.whole), tuple(letters), anchor)
+        value = (value - sum(_off(piece, anchor) for piece in pieces)) / len(letters)
+        if best is None or value > best[1] + 0.01:
+            best = pieces, value
+        if anchor == _ANCHORS[0] and value > 0.5:  # the usual place: nothing to look for elsewhere
+            break
+    assert best is not None
+    return best
+
+
+def _off(piece: Piece, anchor: tuple[float, float]) -> float:
+    region, letter = piece
+    assert letter is not None
+    across = {0.0: letter.x0, 0.5: (letter.x0 + letter.x1) / 2, 1.0: letter.x1}[anchor[0]]
+    down = letter.y0 if anchor[1] == 0 else letter.y1
+    x, y = (across - region.x0) / region.width, (down - region.y0) / region.height
+    return 3 * (abs(x - anchor[0]) + abs(y - anchor[1]))
+
+
+def _part(
+    page: Page, region: Region, letters: tuple[Letter, ...], anchor: tuple[float, float]
+) -> tuple[list[Piece], float]:
+    region = page.trim(region)
+    if len(letters) == 1:
+        return [Piece(region, letters[0])], 0.0
+    cut = _between(page, region, letters, anchor)
+    if cut is None:  # letters upon each other: the first stands for all
+        return [Piece(region, letters[0])], -8.0
+    axis, at = cut.gap.axis, cut.gap.middle
+    sides = region.cut(axis, at)
+    pieces: list[Piece] = []
+    total = cut.score
+    for side, keep in zip(sides, (False, True), strict=True):
+        own = tuple(letter for letter in letters if (letter.middle(axis) >= at) is keep)
+        more, value = _part(page, side, own, anchor)
+        pieces += more
+        total += value
+    return pieces, total
+
+
+def _between(page: Page, region: Region, letters: tuple[Letter, ...], anchor: tuple[float, float]) -> _Cut | None:
+    """The best line that parts the letters: wide, close to those it belongs to, in their order."""
+    height = float(np.median([letter.y1 - letter.y0 for letter in letters]))
+    lines = [
+        (gap, min(gap.width / height, 3.0) * (1 if gap.kind == "paper" else 0.7))
+        for gap in page.gaps(region, plain=True)
+    ]
+    lines += [(gap, share - 0.3) for gap, share in page.seams(region)]
+    lines += [(gap, -3 - 8 * _crossed(page, region, gap)) for gap in _forced(region, letters, anchor, height)]
+    best: _Cut | None = None
+    for gap, worth in lines:
+        axis = gap.axis
+        first = [letter for letter in letters if letter.middle(axis) < gap.middle]
+        second = [letter for letter in letters if letter.middle(axis) >= gap.middle]
+        if not first or not second:
+            continue
+        if anchor[axis] == 0:
+            far = min(letter.start(axis) for letter in second) - gap.end
+        elif anchor[axis] == 1:
+            far = gap.start - max(letter.end(axis) for letter in first)
+        else:
+            far = 0
+        worth -= 0.6 * min(max(far / height, 0), 8)
+        if max(letter.name for letter in first) < min(letter.name for letter in second):
+            worth += 1
+        if best is None or worth > best.score:
+            best = _Cut(gap, worth)
+    return best
+
+
+def _forced(region: Region, letters: tuple[Letter, ...], anchor: tuple[float, float], height: float) -> list[Gap]:
+    """Lines just before (or behind) letters, for panels that no line parts."""
+    found = []
+    for axis in (0, 1):
+        low, high = region.side(axis)
+        for letter in letters:
+            at = letter.end(axis) + height / 3 if anchor[axis] == 1 else letter.start(axis) - height / 3
+            if low < round(at) < high:
+                found.append(Gap(axis, round(at), round(at), "forced"))
+    return found
+
+
+def _crossed(page: Page, region: Region, gap: Gap) -> float:
+    """Share of a line that is ink."""
+    if gap.axis == 0:
+        return float(page.ink[region.y0 : region.y1, gap.middle].mean())
+    return float(page.ink[gap.middle, region.x0 : region.x1].mean())
+
+
+def by_gaps(page: Page, count: int | None = None) -> list[Region]:
+    """Regions parted by the widest gaps; as many as ``count`` says, where as many can be.
+
+    An empty list when ``count`` regions cannot be had. Without ``count`` a page with no clear gap is one region.
+    """
+    least = LEAST_GAP if count is None else LEAST_COUNTED_GAP
+    regions = [page.trim(page.whole)]
+    cuts = [best_gap(page, regions[0], least, seams=True)]
+    while count is None or len(regions) < count:
+        scores = [cut.score if cut else -1.0 for cut in cuts]
+        widest = scores.index(max(scores))
+        cut = cuts.pop(widest)
+        if cut is None:
+            return regions if count is None else []
+        region = regions.pop(widest)
+        for side in region.cut(cut.gap.axis, cut.gap.middle):
+            regions.append(page.trim(side))
+            cuts.append(best_gap(page, regions[-1], least, seams=True))
+    return regions
+
+
+def best_gap(page: Page, region: Region, least: float, *, seams: bool) -> _Cut | None:
+    """The widest gap of a region with a body on either side."""
+    best: _Cut | None = None
+    for gap in page.gaps(region):
+        score = gap.width / page.longest
+        if _tiled(page, region, gap):
+            score *= 3
+        if score >= least and (best is None or score > best.score) and _stands(page, region, gap):
+            best = _Cut(gap, score)
+    if best is None and seams:
+        hard = [(gap, share) for gap, share in page.seams(region) if share >= SEAM]
+        if len(hard) <= 3:  # more are the cells of a table or heat map
+            for gap, share in hard:
+                if (best is None or share * least > best.score) and _stands(page, region, gap):
+                    best = _Cut(gap, share * least)
+    return best
+
+
+def _stands(page: Page, region: Region, gap: Gap) -> bool:
+    """Whether both sides are large enough for a panel and hold more than text."""
+    for side in region.cut(gap.axis, gap.middle):
+        part = page.trim(side)
+        if min(part.width, part.height) < BODY * page.longest or not page.has_body(part):
+            return False
+    return True
+
+
+def _tiled(page: Page, region: Region, gap: Gap) -> bool:
+    """Whether pictures with straight rims lie on both sides of a gap."""
+    lines = (gap.start - 1, gap.end)
+    if gap.axis == 0:
+        shares = [page.ink[region.y0 : region.y1, at].mean() for at in lines]
+    else:
+        shares = [page.ink[at, region.x0 : region.x1].mean() for at in lines]
+    return min(shares) >= TILE
+
+
+def more_pieces(page: Page, pieces: list[Piece], missing: Sequence[str]) -> list[tuple[Piece, str | None]]:
+    """Cut pieces in which letters went unread: one more piece per missing letter, where a gap allows it.
+
+    Each piece with its name: the letter read in it, else the missing one that follows on the letter it was cut from.
+    """
+    named: list[tuple[Piece, str | None]] = [(piece, piece.letter.name if piece.letter else None) for piece in pieces]
+    for letter in missing:
+        best: tuple[float, int, Gap] | None = None
+        before = max((name for _, name in named if name and name < letter), default=None)
+        for index, (piece, name) in enumerate(named):
+            cut = best_gap(page, piece.region, LEAST_COUNTED_GAP, seams=False)
+            if cut is None:
+                continue
+            score = cut.score * (2 if name == before else 0.5)
+            if score >= LEAST_GAP and (best is None or score > best[0]):
+                best = score, index, cut.gap
+        if best is None:
+            continue
+        _, index, gap = best
+        piece, name = named.pop(index)
+        sides = [page.trim(side) for side in piece.region.cut(gap.axis, gap.middle)]
+        holder = int(piece.letter is not None and piece.letter.middle(gap.axis) >= gap.middle)
+        named.append((Piece(sides[holder], piece.letter), name))
+        named.append((Piece(sides[1 - holder], None), letter))
+    return named

@@ -1,0 +1,201 @@
+"""Table `panels` of a chunk: the panels of every image, with their letters and their own parts of the caption.
+
+Belongs here: which images, what is known of them, when a partition is still valid. Does not belong here: how panels are
+found (`finding`), which of the rows are current (`store.catalogue`).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from biomedica_assets import schemas
+from biomedica_assets.dataset.reading import Span, read_images
+from biomedica_assets.images.probe import ImageError
+from biomedica_assets.panels.alignment import Named, named_panels
+from biomedica_assets.schemas import Row
+from biomedica_assets.settings import Settings
+from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
+from biomedica_assets.store.files import Files
+from biomedica_assets.store.manifests import ChunkManifest, StoreError, read_chunk_manifest, read_chunk_manifests
+from biomedica_assets.store.tables import iter_rows
+
+PANELS_VERSION = "1"
+"""Raised when cuts, letters or their alignment change; all is then found anew."""
+
+READERS = 4
+"""Reads of archive shards at the same time, up to 8 MB each; looking at a picture is far slower than they are."""
+LISTED_FAILURES = 1000
+"""So many failures are listed in a manifest; all are counted."""
+
+_SOURCES = ("images", "captions", "figures", "mentions")
+
+
+@dataclass
+class _Work:
+    rows: list[Row] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[dict[str, str]] = field(default_factory=list)
+
+    def fail(self, image_id: str, error: Exception) -> None:
+        self.counts[type(error).__name__] += 1
+        if len(self.failures) < LISTED_FAILURES:
+            self.failures.append({"object": image_id, "error": type(error).__name__, "message": str(error)})
+
+
+def build_panels(
+    files: Files, chunk: str, settings: Settings, *, scratch: str | None = None
+) -> tuple[DerivedManifest, bool]:
+    """Find the panels of a committed chunk's images; the manifest, and whether what was committed is still valid.
+
+    Images that cannot be decoded have no row; they are counted by error class and listed in the manifest's ``run``.
+
+    Args:
+        files: the store.
+        chunk: key of the chunk.
+        settings: ``panels`` names the detector.
+        scratch: local folder for the file being written.
+
+    Raises:
+        StoreError: the chunk is not committed.
+        panels.detectors.DetectorError: there is no such detector, or its model cannot be run.
+        FileNotFoundError, SpanError: the store does not hold what it should.
+    """
+    from biomedica_assets.panels.detectors import detector_named
+
+    manifest = read_chunk_manifest(files, chunk)
+    if manifest is None:
+        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    detector = detector_named(settings.panels)
+    name = detector.id if detector else f"{settings.panels} {PANELS_VERSION}"
+    inputs = _inputs(manifest, name)
+    own = read_derived_manifest(files, schemas.PANELS.name, chunk)
+    if own is not None and _valid(own, inputs, settings) and files.exists(own.file.path):
+        return own, True
+    started, cpu = time.monotonic(), time.process_time()
+    work = _find(files, manifest, detector)
+    for row in work.rows:
+        row["detector"] = name
+    work.counts.update(
+        panels=len(work.rows),
+        compound=sum(row["ordinal"] == 2 for row in work.rows),
+        letters=sum(row["letter"] is not None for row in work.rows),
+        captions=sum(row["caption"] is not None for row in work.rows),
+    )
+    run: dict[str, Any] = {
+        "asked": settings.panels,
+        "seconds": round(time.monotonic() - started, 3),
+        "cpu_seconds": round(time.process_time() - cpu, 3),
+        "failures": work.failures,
+    }
+    counts = {name: count for name, count in sorted(work.counts.items()) if count}
+    committed = commit_derived(
+        files, schemas.PANELS, chunk, work.rows, inputs=inputs, counts=counts, run=run, scratch=scratch
+    )
+    return committed, False
+
+
+def unfinished_panels(files: Files, settings: Settings) -> list[str]:
+    """Committed chunks whose panels are missing, no longer valid or of another detector, in order; loads no model."""
+    made = read_derived(files, schemas.PANELS.name)
+
+    def valid(manifest: ChunkManifest) -> bool:
+        own = made.get(manifest.chunk)
+        return own is not None and _valid(own, _inputs(manifest, own.inputs["detector"]), settings)
+
+    return [manifest.chunk for manifest in read_chunk_manifests(files).values() if not valid(manifest)]
+
+
+def _valid(own: DerivedManifest, inputs: dict[str, Any], settings: Settings) -> bool:
+    return own.made_of(inputs) and own.run.get("asked") == settings.panels
+
+
+def _inputs(manifest: ChunkManifest, detector: str) -> dict[str, Any]:
+    return {
+        **{table: manifest.tables[table].sha256 for table in _SOURCES},
+        "detector": detector,
+        "panels": PANELS_VERSION,
+        "schema": schemas.SCHEMA_VERSION,
+    }
+
+
+def _find(files: Files, manifest: ChunkManifest, detector: Any) -> _Work:
+    from biomedica_assets.panels.finding import find_panels
+
+    work = _Work()
+    images = list(_images(files, manifest))
+    named = _named(files, manifest, images)
+    found: list[list[Any]] = [[] for _ in images]
+    spans = [Span(row["shard"], row["image_offset"], row["bytes"]) for row in images]
+    for index, data in read_images(files, spans, READERS):
+        try:
+            found[index] = find_panels(data, named[index], detector)
+        except ImageError as error:
+            work.fail(images[index]["image_id"], error)
+    work.counts["images"] = sum(map(bool, found))
+    for image, about, panels in zip(images, named, found, strict=True):
+        keys = {name: image[name] for name in ("chunk", "article_id", "figure_id", "image_id", "sha256")}
+        for ordinal, panel in enumerate(panels, 1):
+            x, y, width, height = panel.box
+            part = about.parts.get(panel.letter) if panel.letter else None
+            work.rows.append({
+                **keys,
+                "panel_id": f"{image['image_id']}/panel{ordinal}",
+                **{"ordinal": ordinal, "n_panels": len(panels), "x": x, "y": y, "width": width, "height": height},
+                **{"letter": panel.letter, "letter_source": panel.letter_source},
+                **{"letter_probability": panel.letter_probability, "probability": panel.probability},
+                **({"caption_start": part.start, "caption_end": part.end, "caption": part.text} if part else {}),
+            })  # fmt: skip
+    for row in work.rows:
+        row.setdefault("caption", None)
+    return work
+
+
+def _images(files: Files, manifest: ChunkManifest) -> Iterator[Row]:
+    columns = ["chunk", "article_id", "figure_id", "image_id", "ordinal", "sha256", "shard", "image_offset", "bytes"]
+    for row in iter_rows(files, manifest.tables["images"].path, columns):
+        if row["shard"] is not None and row["sha256"] is not None:  # null: not collected, or dropped since
+            yield row
+
+
+_BARE_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\].]?")
+
+
+def _named(files: Files, manifest: ChunkManifest, images: list[Row]) -> list[Named]:
+    """What is known of each image's panels; texts are held only of figures that have images here."""
+    wanted = {row["figure_id"] for row in images}
+    of_figure: Counter[str] = Counter()
+    for row in images:
+        of_figure[row["figure_id"]] = max(of_figure[row["figure_id"]], row["ordinal"])
+    captions = {
+        row["figure_id"]: row
+        for row in iter_rows(files, manifest.tables["captions"].path, ["figure_id", "text", "sub_captions"])
+        if row["figure_id"] in wanted
+    }
+    mentioned: dict[str, set[str]] = {}
+    for row in iter_rows(files, manifest.tables["mentions"].path, ["figure_id", "panels"]):
+        if row["figure_id"] in wanted and row["panels"]:
+            mentioned.setdefault(row["figure_id"], set()).update(row["panels"])
+    labels = {  # members of a group whose label is their letter
+        row["figure_id"]: match[1].upper()
+        for row in iter_rows(files, manifest.tables["figures"].path, ["figure_id", "label"])
+        if row["figure_id"] in wanted and (match := _BARE_LETTER.fullmatch(row["label"] or ""))
+    }
+    known = []
+    for row in images:
+        figure = row["figure_id"]
+        caption = captions.get(figure, {})
+        about = named_panels(
+            caption.get("text"),
+            caption.get("sub_captions"),
+            mentioned.get(figure, ()),
+            files=of_figure[figure],
+            place=row["ordinal"],
+            own_letter=labels.get(figure),
+        )
+        known.append(about)
+    return known
