@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from biomedica_assets import schemas
+from biomedica_assets.assets.dataset import REFRESH
 from biomedica_assets.assets.failures import explained
 from biomedica_assets.assets.features import GROUP
 from biomedica_assets.assets.labels import CATALOGUE_POOL
@@ -35,6 +36,7 @@ class LabelModelConfig(dg.Config):
     owners=["team:data-engineering"],
     deps=["concept_labels", "concepts", "image_features", "caption_features"],
     pool=CATALOGUE_POOL,
+    automation_condition=REFRESH,
     code_version=MODEL_VERSION,
 )
 def label_model(

@@ -141,7 +141,7 @@ def contact_sheets(biomedica: BiomedicaResource) -> dg.MaterializeResult:
     drawn = draw_sheets(
         files,
         [members_of(members, concept) for concept in shown],
-        side=64,
+        side=80,
         max_bytes=SHEET_BYTES,
         max_pixels=settings.max_pixels,
     )

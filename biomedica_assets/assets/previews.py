@@ -64,10 +64,12 @@ def markdown_image(picture: bytes, alt: str) -> str:
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]], cell: int = 160) -> str:
-    """A Markdown table whose cells are cut to ``cell`` characters, null as an empty cell."""
+    """A Markdown table whose cells are cut to ``cell`` characters, null as an empty cell, floats with 4 digits."""
     header = list(header)
 
     def text(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.4g}"
         value = "" if value is None else str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
         return value if len(value) <= cell else value[: cell - 1] + "…"
 

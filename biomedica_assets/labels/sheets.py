@@ -168,7 +168,7 @@ def draw_sheets(
     max_bytes: int = 14_000,
     max_pixels: int = 50_000_000,
 ) -> list[bytes]:
-    """A JPEG per concept: each role begins a row, below every picture its role or distance.
+    """A JPEG per concept: each role begins a row, below its first picture the role, below the others their distances.
 
     One concept's thumbnails are in memory at a time, with the few files being read. What is not current any more, and
     what cannot be decoded, leaves an empty cell.
@@ -208,7 +208,7 @@ def _draw(files: Files, members: list[Row], spans: dict[str, Span], columns: int
     for role, rows in groupby(members, key=lambda row: row["role"]):
         cells += [(None, "")] * (-len(cells) % columns)
         for row in rows:
-            words = f"{row['distance']:.2f}" if row["position"] else f"{role} {row['distance']:.2f}"
+            words = f"{row['distance']:.2f}" if row["position"] else role
             cells.append((small.get(row["image_id"]), words))
     pictures, captions = zip(*cells, strict=True)
     return contact_sheet(pictures, captions, side=side, columns=columns, max_bytes=max_bytes, max_pixels=max_pixels)
