@@ -3,8 +3,6 @@
 What does not belong here: how they are found (rooms `panels`, `entities`, `quality`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
