@@ -22,7 +22,7 @@ CLASSES = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SIDE = 16
 """Pixels of the square that the classifier sees."""
 WEIGHTS = "glyphs.npz"
-WEIGHTS_SHA256 = ""
+WEIGHTS_SHA256 = "9fae12e36dac8474b9fbeda26d5f8358b06acb5f0f744af66acb46fa513c1585"
 
 DARK, LIGHT = 120, 170
 """A dark glyph's pixels are below the first level of 255, a light one's above the second."""
