@@ -49,7 +49,10 @@ CONTENT_TABLES = ("articles", "paragraphs", "figures", "captions", "mentions", "
 PLACES = frozenset({"chunk", "shard", "offset", "length", "image_offset"})
 """Columns that say where a row or its bytes lie, not what they are."""
 
-MODEL_POINTERS = ("concepts/space.json", "concepts/labels.json", "models/labels/current.json")
+MODEL_POINTERS = (
+    *("concepts/space.json", "concepts/labels.json", "models/labels/current.json"),
+    *("models/quality/current.json", "models/teacher_labels/current.json"),
+)
 """Records of the models in use, which labels are made with; each names its files by path, bytes, sha256 and rows."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
