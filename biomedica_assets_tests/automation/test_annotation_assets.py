@@ -58,7 +58,7 @@ def test_a_model_with_its_scores_and_pictures(voted, instance):  # noqa: F811
     record = read_model_record(voted.files)
     assert record is not None
     assert (metadata["model"], metadata["fitted_now"], metadata["examples_members"]) == (record.id, True, 48)
-    assert "| figure_kind | 2 | 48 | 24 | 1.0 " in metadata["scores"]
+    assert "| figure_kind | 2 | 48 | 24 | 1 " in metadata["scores"]
     assert "no examples" in metadata["axes_without_classifier"]
     for picture in ("calibration", "f1"):
         assert metadata[picture].startswith("![")
