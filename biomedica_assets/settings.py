@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     encoder_weights: str = Field("", description="path or URL of weights, for open_clip encoders")
     encoder_device: str = Field("auto", description="auto, cpu or cuda: where encoders that need torch run")
     panels: str = Field("cuts", description="what finds panels: cuts, or onnx:/path/model.onnx, see docs/panels.md")
+    entities: str = Field("offline", description="annotator of texts: offline or gliner:<folder>, see docs/entities.md")
     concept_components: int = Field(50, ge=1, description="axes of variance that the concept space keeps")
     concept_clusters: int = Field(0, ge=0, description="concepts; 0: 4 times the root of the pictures, 2000 at most")
     concept_sample: int = Field(500_000, ge=4, description="pictures that the concept space is fitted on at most")
