@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
+from biomedica_assets.images.crops import Box
 from biomedica_assets.models.pictures import shrunk
 from biomedica_assets.panels import separation
 from biomedica_assets.panels.alignment import Named
-from biomedica_assets.panels.crops import Box
 from biomedica_assets.panels.glyphs import classify, lone_marks
 from biomedica_assets.panels.letters import Letter, read_letters
 from biomedica_assets.panels.page import Page, Region

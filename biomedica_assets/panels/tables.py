@@ -127,8 +127,8 @@ def _find(files: Files, manifest: ChunkManifest, detector: Any) -> _Work:
     from biomedica_assets.panels.finding import find_panels
 
     work = _Work()
-    images = list(_images(files, manifest))
-    named = _named(files, manifest, images)
+    known = known_images(files, manifest)
+    images, named = [row for row, _ in known], [about for _, about in known]
     found: list[list[Any]] = [[] for _ in images]
     spans = [Span(row["shard"], row["image_offset"], row["bytes"]) for row in images]
     for index, data in read_images(files, spans, READERS):
@@ -165,8 +165,12 @@ def _images(files: Files, manifest: ChunkManifest) -> Iterator[Row]:
 _BARE_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\].]?")
 
 
-def _named(files: Files, manifest: ChunkManifest, images: list[Row]) -> list[Named]:
-    """What is known of each image's panels; texts are held only of figures that have images here."""
+def known_images(files: Files, manifest: ChunkManifest) -> list[tuple[Row, Named]]:
+    """A chunk's stored images, and what caption and text say of each one's panels.
+
+    Of the texts only those of figures that have images here are held in memory.
+    """
+    images = list(_images(files, manifest))
     wanted = {row["figure_id"] for row in images}
     of_figure: Counter[str] = Counter()
     for row in images:
@@ -197,5 +201,5 @@ def _named(files: Files, manifest: ChunkManifest, images: list[Row]) -> list[Nam
             place=row["ordinal"],
             own_letter=labels.get(figure),
         )
-        known.append(about)
+        known.append((row, about))
     return known
