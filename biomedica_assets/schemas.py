@@ -878,16 +878,18 @@ DUPLICATES = Table(
 
 SUBSET = Table(
     "subset",
-    "Images that a recipe picks from one catalogue generation, by PMCID and image_id; read with what is current now.",
-    ("image_id",),
+    "Samples that a recipe picks from one catalogue generation, by PMCID and sample_id; read with what is current now.",
+    ("sample_id",),
     (
         *_ARTICLE_KEY,
         Column("pmcid", _INT, "number of the PMCID", required=True),
-        Column("image_id", _TEXT, "image", required=True),
-        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
-        Column("licence_group", _TEXT, "the image's licence group when it was picked", required=True),
-        Column("bytes", _INT, "size of the image file", required=True, unit="bytes"),
-        Column("length", _INT, "length of the sample in its archive shard", required=True, unit="bytes"),
+        Column("sample_id", _TEXT, "what is picked: image_id, panel_id or paragraph_id", required=True),
+        Column("image_id", _TEXT, "image, or that of the panel; null for paragraphs"),
+        Column("sha256", _TEXT, "SHA-256 of the image file, or of a paragraph's text", required=True),
+        Column("licence_group", _TEXT, "licence group of image or article when it was picked", required=True),
+        Column("bytes", _INT, "size of the image file, or of the text", required=True, unit="bytes"),
+        Column("length", _INT, "about the length of the sample in an export", required=True, unit="bytes"),
+        Column("copies", _INT, "how often it comes in exports", required=True),
     ),
 )
 
@@ -898,8 +900,8 @@ EXPORT_INDEX = Table(
     (
         Column("shard", _INT, "number of the shard", required=True),
         Column("position", _INT, "0-based place in the export's order", required=True),
-        Column("image_id", _TEXT, "image", required=True),
-        Column("sha256", _TEXT, "SHA-256 of the image file", required=True),
+        Column("image_id", _TEXT, "sample: image_id, panel_id or paragraph_id; as often as it comes", required=True),
+        Column("sha256", _TEXT, "SHA-256 of the image file, or of a paragraph's text", required=True),
     ),
 )
 

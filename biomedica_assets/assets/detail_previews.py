@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 
 import dagster as dg
 import pyarrow.compute as pc
-from PIL import Image, ImageDraw
 
 from biomedica_assets.assets.previews import markdown_image, markdown_table
 from biomedica_assets.dataset.plots import png
-from biomedica_assets.images import contact_sheet
-from biomedica_assets.images.sheet import thumbnail
+from biomedica_assets.panels.finding import Panel
+from biomedica_assets.panels.sheets import panel_sheet
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.derived import DerivedManifest
@@ -28,15 +27,14 @@ from biomedica_assets.store.tables import read_table
 
 PICTURES, SIDE, LARGEST = 8, 150, 5_000_000
 SHOWN, CELL = 5, 220
-COLOURS = ("#d81b60", "#1e88e5", "#2e7d32", "#b26a00", "#6a1b9a", "#00838f")
 
 _Metadata = dict[str, dg.MetadataValue]
 _T = TypeVar("_T")
 
 
-def panels_preview(files: Files, manifest: DerivedManifest, settings: Settings) -> _Metadata:
+def panels_preview(files: Files, manifest: DerivedManifest, _: Settings) -> _Metadata:
     """Evenly spread compound figures with the boxes of their panels, and how many panels images have."""
-    columns = ["image_id", "n_panels", "letter", "x", "y", "width", "height"]
+    columns = ["image_id", "letter", "letter_source", "probability", "x", "y", "width", "height"]
     table = read_table(files, manifest.file.path, columns)
     by_image: dict[str, list[Row]] = {}
     for row in table.to_pylist():
@@ -50,33 +48,27 @@ def panels_preview(files: Files, manifest: DerivedManifest, settings: Settings) 
     chunk = read_chunk_manifest(files, manifest.partition)
     chosen = _spread([rows for rows in by_image.values() if len(rows) > 1])
     if chunk and chosen:
-        sheet = _panel_sheet(files, chunk, chosen, settings.max_pixels)
-        found["sheet"] = dg.MetadataValue.md(markdown_image(sheet, "panels found"))
+        sheet = _panel_sheet(files, chunk, chosen)
+        if sheet:
+            found["sheet"] = dg.MetadataValue.md(markdown_image(sheet, "panels found"))
     return found
 
 
-def _panel_sheet(files: Files, chunk: ChunkManifest, chosen: Sequence[list[Row]], max_pixels: int) -> bytes:
-    columns = ["image_id", "width", "shard", "image_offset", "bytes", "md5"]
+def _panel_sheet(files: Files, chunk: ChunkManifest, chosen: Sequence[list[Row]]) -> bytes | None:
+    columns = ["image_id", "width", "height", "shard", "image_offset", "bytes", "md5"]
     known = [("image_id", "in", [rows[0]["image_id"] for rows in chosen])]
     images = {r["image_id"]: r for r in read_table(files, chunk.tables["images"].path, columns, known).to_pylist()}
-    pictures: list[bytes | Image.Image | None] = []
+    shown = []
     for rows in chosen:
         image = images[rows[0]["image_id"]]
-        readable = image["shard"] is not None and image["bytes"] < LARGEST
-        small = thumbnail(read_image(files, image), SIDE - 2, max_pixels) if readable else None
-        if small is not None:
-            _draw_boxes(small, rows, small.width / image["width"])
-        pictures.append(small)
-    captions = [f"{len(rows)}: {''.join(row['letter'] or '?' for row in rows)}" for rows in chosen]
-    return contact_sheet(pictures, captions, side=SIDE, columns=4)
-
-
-def _draw_boxes(small: Image.Image, rows: Iterable[Row], scale: float) -> None:
-    draw = ImageDraw.Draw(small)
-    for n, row in enumerate(rows):
-        left, top = row["x"] * scale, row["y"] * scale
-        right, low = left + row["width"] * scale - 1, top + row["height"] * scale - 1
-        draw.rectangle((left, top, max(left, right), max(top, low)), outline=COLOURS[n % len(COLOURS)])
+        if image["shard"] is not None and image["bytes"] < LARGEST:
+            panels = [
+                Panel((row["x"], row["y"], row["width"], row["height"]), row["probability"], row["letter"],
+                      row["letter_source"]) for row in rows
+            ]  # fmt: skip
+            size = (image["width"], image["height"])
+            shown.append((read_image(files, image), panels, size, f"{len(rows)} {image['image_id']}"))
+    return panel_sheet(shown, side=SIDE, columns=4) if shown else None
 
 
 def entities_preview(files: Files, manifest: DerivedManifest, _: Settings) -> _Metadata:

@@ -110,7 +110,7 @@ def write(name: str, kind: str, url: str, part: tuple[int, int], jpeg_quality: i
         folder = export_folder(name, options, export_id(picked, options))
         number, parts = part
         done = sum(shard.samples for shard in committed_shards(target, folder).values())
-        total = picked.counts["images"] if parts == 1 else None  # who writes how many is known shard by shard
+        total = picked.samples if parts == 1 else None  # who writes how many is known shard by shard
         with tqdm(total=total, initial=done if total else 0, unit="image", desc=name) as bar:
             record = write_export(
                 files, picked, options, target=target, part=(number - 1, parts), scratch=_scratch(), progress=bar.update

@@ -16,7 +16,7 @@ from biomedica_assets.store.files import Files
 
 
 def rebuild_needed(files: Files, subset: Subset, record: Export, target: Files | None = None) -> dict[int, list[str]]:
-    """Image ids that an export still holds and that are not served any more, by number of the shard; empty: none."""
+    """Ids of what an export still holds and what is not served any more, by number of the shard; empty: none."""
     target = target or files
     with bounded_catalogue(files) as (connection, local):
         index = local / "index.pq"
@@ -25,11 +25,11 @@ def rebuild_needed(files: Files, subset: Subset, record: Export, target: Files |
                 copy.write(block)
         rows = connection.execute(f"""
             SELECT shard, image_id FROM read_parquet({sql_text(index)})
-            WHERE image_id NOT IN (SELECT image_id FROM {current_rows(files, subset)}) ORDER BY position
+            WHERE image_id NOT IN (SELECT sample_id FROM {current_rows(files, subset)}) ORDER BY position
         """).fetchall()
     known = set(record.tombstones)
     needed: dict[int, list[str]] = {}
-    for number, image_id in rows:
+    for number, image_id in dict.fromkeys(rows):  # each once, however often it comes
         if image_id not in known:
             needed.setdefault(number, []).append(image_id)
     return needed

@@ -39,6 +39,9 @@ from biomedica_assets.dataset.fields import records_query
 from biomedica_assets.dataset.queries import bounded_catalogue, from_parquet, sql_text
 from biomedica_assets.dataset.reading import Span, read_images
 from biomedica_assets.dataset.subsets import Subset, add_metadata_view, current_rows
+from biomedica_assets.dataset.units import UNITS
+from biomedica_assets.images.crops import crop, crop_media_type
+from biomedica_assets.images.probe import ImageError
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import SpanError
@@ -78,6 +81,8 @@ def export(
     target, options = target or files, options or Options()
     if options.format == "parquet" and options.jpeg_quality is not None:
         raise ValueError("parquet exports hold the original files; jpeg_quality is for tars")
+    if options.format == "biomedica" and subset.unit is not UNITS["image"]:
+        raise ValueError(f"BIOMEDICA's format has whole images; {subset.name} is made of parts: webdataset or parquet")
     identity = export_id(subset, options)
     folder = export_folder(subset.name, options, identity)
     with bounded_catalogue(files, scratch) as (connection, local):
@@ -96,23 +101,28 @@ def export(
 
 
 def _assign(connection: duckdb.DuckDBPyConnection, files: Files, subset: Subset, options: Options) -> int:
-    """Table ``plan``: every image of the subset, withdrawn or not, with its shard and position; how many shards."""
-    chance = f"md5(concat({int(subset.recipe['seed'])}, ':', image_id)), image_id"
+    """Table ``plan``: every sample of the subset, withdrawn or not, with its shard and position; how many shards."""
+    again = "CASE WHEN copy > 1 THEN concat('~', copy) ELSE '' END"
+    chance = f"md5(concat({int(subset.recipe['seed'])}, ':', image_id, {again})), image_id, copy"
+    copies = "copies" if subset.version >= 2 else "1"
     connection.execute(f"""
         CREATE TABLE shuffled AS
-        SELECT image_id, sha256, length FROM {from_parquet(files, subset.file.path)} ORDER BY {chance}
+        SELECT image_id, sha256, length, copy::BIGINT AS copy FROM (
+            SELECT {subset.key} AS image_id, sha256, length, unnest(range(1, 1 + {copies})) AS copy
+            FROM {from_parquet(files, subset.file.path)})
+        ORDER BY {chance}
     """)
     connection.execute(f"""
         CREATE TABLE plan AS
         SELECT ((sum(length) OVER (ORDER BY rowid) - length) // {options.shard_bytes})::BIGINT AS shard,
-               rowid AS position, image_id, sha256, length
+               rowid AS position, image_id, sha256, length, copy
         FROM shuffled ORDER BY rowid
     """)
     connection.execute("DROP TABLE shuffled")
     # A sample longer than a shard leaves numbers unused: shards are numbered without gaps.
     connection.execute("""
         CREATE OR REPLACE TABLE plan AS
-        SELECT dense_rank() OVER (ORDER BY shard) - 1 AS shard, position, image_id, sha256, length
+        SELECT dense_rank() OVER (ORDER BY shard) - 1 AS shard, position, image_id, sha256, length, copy
         FROM plan ORDER BY position
     """)
     return int(connection.execute("SELECT coalesce(max(shard) + 1, 0) FROM plan").fetchall()[0][0])
@@ -155,8 +165,11 @@ def _batches(connection: duckdb.DuckDBPyConnection, missing: list[int], batch_by
         yield batch
 
 
-_STEERING = """s._shard, s._position, s.image_id AS _image_id, s.sha256 AS _sha256, s.shard AS _archive,
+_STEERING = """s._shard, s._position, s._copy, s.sample_id AS _image_id, s.sha256 AS _sha256, s.shard AS _archive,
     s.image_offset AS _offset, s.bytes AS _bytes, s.media_type AS _media_type, s.article_id AS _article_id, """
+
+
+_BOX = "s.panel_x AS _x, s.panel_y AS _y, s.panel_width AS _width, s.panel_height AS _height,"
 
 
 class _Writer:
@@ -178,7 +191,9 @@ class _Writer:
     def write(self, connection: duckdb.DuckDBPyConnection, subset: Subset, batch: list[int]) -> None:
         """Write and commit these shards."""
         records, withheld = self._records(connection, subset, batch)
-        spans = self._images(records)
+        self._pictures = subset.unit is not UNITS["paragraph"]
+        self._panels = subset.unit is UNITS["panel"]
+        spans = self._images(records) if self._pictures else {}
 
         def one(number: int) -> None:
             rows = _shard_rows(records, number)
@@ -187,7 +202,7 @@ class _Writer:
         with ThreadPoolExecutor(min(self._workers, 4)) as pool:
             for _ in pool.map(one, batch):
                 pass
-        (self._local / "images").unlink()
+        (self._local / "images").unlink(missing_ok=True)
         records.unlink()
 
     def _records(
@@ -197,25 +212,28 @@ class _Writer:
         numbers = ", ".join(map(str, batch))
         connection.execute(f"""
             CREATE OR REPLACE TABLE wanted AS
-            SELECT s.*, p.shard AS _shard, p.position AS _position
-            FROM plan p JOIN {current_rows(self._files, subset)} s USING (image_id) WHERE p.shard IN ({numbers})
+            SELECT s.*, p.shard AS _shard, p.position AS _position, p.copy AS _copy
+            FROM plan p JOIN {current_rows(self._files, subset)} s ON s.sample_id = p.image_id
+            WHERE p.shard IN ({numbers})
         """)
         gone = connection.execute(f"""
             SELECT shard, image_id FROM plan p WHERE shard IN ({numbers})
-            AND image_id NOT IN (SELECT image_id FROM wanted) ORDER BY position
+            AND image_id NOT IN (SELECT sample_id FROM wanted) ORDER BY position
         """).fetchall()
         withheld: dict[int, list[str]] = {}
-        for number, image_id in gone:
+        for number, image_id in dict.fromkeys(gone):
             withheld.setdefault(number, []).append(image_id)
         if self._options.format == "biomedica":
             query = biomedica_query(_STEERING, "wanted")
         else:
-            query = records_query(subset.recipe["fields"], _STEERING)
+            unit = subset.unit
+            steering = _STEERING + (_BOX if unit is UNITS["panel"] else "")
+            query = records_query(subset.recipe["fields"], steering, unit.fields, unit.always)
         path = self._local / "records.parquet"
         connection.execute(f"""
-            COPY (SELECT r.*, coalesce(c.text, c.group_caption) AS _text FROM ({query}) r
-                  JOIN wanted w ON w.image_id = r._image_id
-                  LEFT JOIN captions c ON c.chunk = w.chunk AND c.figure_id = w.figure_id
+            COPY (SELECT r.*, {subset.unit.text} AS _text FROM ({query}) r
+                  JOIN wanted s ON s._position = r._position
+                  LEFT JOIN captions c ON c.chunk = s.chunk AND c.figure_id = s.figure_id
                   ORDER BY r._position)
             TO {sql_text(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_RECORD_GROUP})
         """)
@@ -225,38 +243,62 @@ class _Writer:
         """Scratch file ``images`` of the batch's images in the archive's order; (offset, length) by position."""
         columns = ["_position", "_archive", "_offset", "_bytes", "_sha256"]
         table = pq.read_table(records, columns=columns).to_pydict()
-        spans = [Span(*span) for span in zip(*(table[name] for name in columns[1:4]), strict=True)]
+        wanted: dict[Span, list[int]] = {}  # panels and copies share their image
+        for row, span in enumerate(zip(*(table[name] for name in columns[1:4]), strict=True)):
+            wanted.setdefault(Span(*span), []).append(row)
+        spans = list(wanted)
         places: dict[int, tuple[int, int]] = {}
         offset = 0
         with (self._local / "images").open("wb") as scratch:
             for index, data in read_images(self._files, spans, self._workers):
-                if hashlib.sha256(data).hexdigest() != table["_sha256"][index]:
-                    span = spans[index]
-                    raise SpanError(f"{span.shard} holds other bytes than {table['_sha256'][index]} at {span.offset}")
+                span = spans[index]
+                expected = table["_sha256"][wanted[span][0]]
+                if hashlib.sha256(data).hexdigest() != expected:
+                    raise SpanError(f"{span.shard} holds other bytes than {expected} at {span.offset}")
                 scratch.write(data)
-                places[table["_position"][index]] = (offset, len(data))
+                places |= {table["_position"][row]: (offset, len(data)) for row in wanted[span]}
                 offset += len(data)
         return places
 
     def _pack(
         self, number: int, rows: Iterator[Row], places: dict[int, tuple[int, int]], records: Path
     ) -> formats.Packed:
-        def samples() -> Iterator[tuple[Row, bytes]]:
+        skipped: list[formats.Skipped] = []
+
+        def samples() -> Iterator[formats.Sample]:
+            if not self._pictures:
+                yield from ((row, None) for row in rows)
+                return
             with (self._local / "images").open("rb") as scratch:
                 for row in rows:
                     offset, length = places[row["_position"]]
                     scratch.seek(offset)
-                    yield row, scratch.read(length)
+                    data = scratch.read(length)
+                    try:
+                        yield _cut(row, data) if self._panels else (row, data)
+                    except (ImageError, ValueError) as error:
+                        skipped.append(formats.Skipped(row["_image_id"], type(error).__name__, str(error)))
 
+        packed = self._packed(number, samples(), records)
+        packed.skipped.extend(skipped)
+        return packed
+
+    def _packed(self, number: int, samples: Iterator[formats.Sample], records: Path) -> formats.Packed:
         path = self._local / f"{number:06d}.{suffix(self._options)}"
         if self._options.format == "parquet":
-            return formats.pack_parquet(path, samples(), pq.read_schema(records))
+            return formats.pack_parquet(path, samples, pq.read_schema(records), pictures=self._pictures)
         pack = formats.pack_biomedica if self._options.format == "biomedica" else formats.pack_webdataset
-        return pack(path, samples(), jpeg_quality=self._options.jpeg_quality)
+        return pack(path, samples, jpeg_quality=self._options.jpeg_quality)
 
     def _commit(self, number: int, packed: formats.Packed, withheld: list[str]) -> None:
         put_shard(self._target, self._folder, number, packed, withheld, [asdict(s) for s in packed.skipped])
         self._progress(packed.samples)
+
+
+def _cut(row: Row, data: bytes) -> formats.Sample:
+    """A panel's row and its picture. Raises images.probe.ImageError, ValueError."""
+    box = tuple(row[f"_{edge}"] for edge in ("x", "y", "width", "height"))
+    return {**row, "_media_type": crop_media_type(row["_media_type"])}, crop(data, box)
 
 
 def _shard_rows(records: Path, number: int) -> Iterator[Row]:

@@ -5,15 +5,15 @@ What does not belong here: which images (`subsets`), how records are packed (`fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from biomedica_assets.dataset.predicates import SOURCES
 
-_AUTHORS = "list_transform(a.authors, lambda p: p.name)"
+AUTHORS = "list_transform(a.authors, lambda p: p.name)"
 ATTRIBUTION = f"""
     concat_ws(' ',
-        CASE WHEN len({_AUTHORS}) > 3 THEN array_to_string({_AUTHORS}[1:3], ', ') || ' et al.'
-             WHEN len({_AUTHORS}) > 0 THEN array_to_string({_AUTHORS}, ', ') || '.' END,
+        CASE WHEN len({AUTHORS}) > 3 THEN array_to_string({AUTHORS}[1:3], ', ') || ' et al.'
+             WHEN len({AUTHORS}) > 0 THEN array_to_string({AUTHORS}, ', ') || '.' END,
         rtrim(a.title, '.') || '.', a.journal || coalesce(' (' || a.publication_year || ')', '') || '.',
         'https://doi.org/' || a.doi, 'https://pmc.ncbi.nlm.nih.gov/articles/PMC' || a.pmcid || '/',
         rtrim(f.label, '.') || '.',
@@ -32,7 +32,8 @@ _MENTIONS = """LEFT JOIN (
 
 _JOINS = {**{source: join for source, (join, _) in SOURCES.items()}, "mentions": _MENTIONS}
 
-FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
+Field = tuple[tuple[str, ...], str]
+FIELDS: dict[str, Field] = {
     **{name: ((), f's."{name}"') for name in ("image_id", "figure_id", "article_id", "kind", "licence_group")},
     "pmcid": ((), "'PMC' || s.pmcid"),
     **{name: ((), f's."{name}"') for name in ("licence_code", "media_type", "width", "height", "bytes", "sha256")},
@@ -50,7 +51,7 @@ FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "mentions": (("mentions",), "t.list"),
     **{name: (("articles",), f"a.{name}") for name in ("pmid", "doi", "title", "abstract", "journal", "publisher")},
     **{name: (("articles",), f"a.{name}") for name in ("publication_date", "article_type", "language", "citation")},
-    "authors": (("articles",), _AUTHORS),
+    "authors": (("articles",), AUTHORS),
     "keywords": (("articles",), "list_transform(a.keywords, lambda k: k.keyword)"),
     "subjects": (("articles",), "list_transform(a.subjects, lambda k: k.subject)"),
     "mesh": (("metadata",), "list_transform(m.mesh, lambda h: h.descriptor)"),
@@ -59,6 +60,11 @@ FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
         name: (("annotations",), f"l.{name}")
         for name in ("labels", "panel_types", "primary_labels", "secondary_labels")
     },
+    "n_panels": (("panels",), "n.n_panels"),
+    "panels": (("panels",), "n.panels"),
+    "entities": (("entities",), "e.mentions"),
+    "entity_types": (("entities",), "e.types"),
+    **{f"paragraph_{name}": (("paragraph_quality",), f"q.{name}") for name in ("types", "domains", "score")},
     "attribution": (("images", "figures", "articles"), ATTRIBUTION),
 }
 """By name: tables it needs beside the index, and its SQL."""
@@ -73,13 +79,15 @@ DEFAULT_FIELDS = (
 )
 
 
-def records_query(fields: Iterable[str], extra: str = "") -> str:
-    """SELECT of these fields and those of `ALWAYS`, for the rows of a table ``wanted``.
+def records_query(
+    fields: Iterable[str], extra: str = "", known: Mapping[str, Field] = FIELDS, always: tuple[str, ...] = ALWAYS
+) -> str:
+    """SELECT of these of the fields ``known``, and of those that are never left out, for the rows of ``wanted``.
 
-    ``wanted`` has the columns of ``sample_index`` and whatever ``extra`` names beside them (SQL ending in a comma).
+    That table has the columns of ``sample_index`` and whatever ``extra`` names beside them (SQL ending in a comma).
     """
-    names = [*ALWAYS, *(name for name in fields if name not in ALWAYS)]
-    needed = {source for name in names for source in FIELDS[name][0]}
+    names = [*always, *(name for name in fields if name not in always)]
+    needed = {source for name in names for source in known[name][0]}
     joins = " ".join(join for source, join in _JOINS.items() if source in needed)
-    columns = ", ".join(f'{FIELDS[name][1]} AS "{name}"' for name in names)
+    columns = ", ".join(f'{known[name][1]} AS "{name}"' for name in names)
     return f"SELECT {extra} {columns} FROM wanted s {joins}"

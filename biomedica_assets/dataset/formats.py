@@ -27,6 +27,10 @@ _GROUP_BYTES = 32 << 20
 _GROUP_ROWS = 100  # readers of single rows, such as the viewers of data hubs, read a whole group for one
 
 
+Sample = tuple[Row, bytes | None]
+"""What is said of a sample, and its image file; null: a text alone."""
+
+
 @dataclass(frozen=True)
 class Skipped:
     """A sample that could not be written, and why."""
@@ -57,17 +61,26 @@ def image_key(image_id: str) -> str:
     return sample_key(article_id, rest)
 
 
+def _key_of(row: Row) -> str:
+    """Key of a sample, with the number of the copy behind it from the second on."""
+    key = image_key(row["_image_id"])
+    return key if row["_copy"] == 1 else f"{key}~{row['_copy']}"
+
+
 def extension(media_type: str | None) -> str:
     """File extension of a media type; 'bin' for none that we know."""
     return EXTENSIONS.get(media_type or "", "bin")
 
 
-def pack_webdataset(path: Path, samples: Iterable[tuple[Row, bytes]], *, jpeg_quality: int | None = None) -> Packed:
-    """A tar of ``<key>.<jpg|png|...>``, ``<key>.json`` (the record) and ``<key>.txt`` (the caption, maybe empty)."""
+def pack_webdataset(path: Path, samples: Iterable[Sample], *, jpeg_quality: int | None = None) -> Packed:
+    """A tar of ``<key>.<jpg|png|...>``, ``<key>.json`` (the record) and ``<key>.txt`` (the text, maybe empty).
+
+    Paragraphs have no picture, a sample that comes again has ``~2`` behind its key, and so on.
+    """
     return _pack_tar(path, samples, record_of, jpeg_quality)
 
 
-def pack_biomedica(path: Path, samples: Iterable[tuple[Row, bytes]], *, jpeg_quality: int | None = None) -> Packed:
+def pack_biomedica(path: Path, samples: Iterable[Sample], *, jpeg_quality: int | None = None) -> Packed:
     """A tar of ``<key>.jpg``, ``<key>.json`` (BIOMEDICA's 25 keys) and ``<key>.txt``; others become JPEGs."""
     return _pack_tar(path, samples, biomedica_json, jpeg_quality or 95)
 
@@ -77,19 +90,17 @@ def record_of(row: Row) -> Row:
     return {name: value for name, value in row.items() if not name.startswith(HIDDEN)}
 
 
-def _pack_tar(
-    path: Path, samples: Iterable[tuple[Row, bytes]], record: Callable[[Row], Row], jpeg_quality: int | None
-) -> Packed:
+def _pack_tar(path: Path, samples: Iterable[Sample], record: Callable[[Row], Row], jpeg_quality: int | None) -> Packed:
     writer = ShardWriter(path.parent, path.stem, 1 << 62)
     skipped: list[Skipped] = []
     for row, data in samples:
         try:
-            image = data if jpeg_quality is None else to_jpeg(data, quality=jpeg_quality)
+            image = data if jpeg_quality is None or data is None else to_jpeg(data, quality=jpeg_quality)
         except ConversionError as error:
             skipped.append(Skipped(row["_image_id"], type(error).__name__, str(error)))
             continue
         kind = extension(row["_media_type"]) if jpeg_quality is None else "jpg"
-        writer.add(image_key(row["_image_id"]), kind, image, row["_text"] or "", record(row))
+        writer.add(_key_of(row), kind, image, row["_text"] or "", record(row))
     for shard in writer.close():
         shard.path.rename(path)
         return Packed(path, shard.bytes, shard.sha256, shard.samples, skipped)
@@ -97,9 +108,14 @@ def _pack_tar(
     return Packed(path, len(END), hashlib.sha256(END).hexdigest(), 0, skipped)
 
 
-def parquet_schema(records: pa.Schema) -> pa.Schema:
-    """Schema of a Parquet shard: ``image`` (bytes, path) as Hugging Face's `datasets` has it, ``text``, the record."""
+def parquet_schema(records: pa.Schema, *, pictures: bool = True) -> pa.Schema:
+    """Schema of a Parquet shard: ``image`` (bytes, path) as Hugging Face's `datasets` has it, ``text``, the record.
+
+    Without pictures there is no ``image``.
+    """
     fields = [pa.field(field.name, _nullable(field.type)) for field in records if not field.name.startswith(HIDDEN)]
+    if not pictures:
+        return pa.schema([pa.field("text", pa.string()), *fields])
     image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
     # `datasets` derives the type of every column from Arrow's, but that of an image, which it must be told.
     features = {"info": {"features": {"image": {"_type": "Image"}}}}
@@ -118,14 +134,15 @@ def _nullable(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def pack_parquet(path: Path, samples: Iterable[tuple[Row, bytes]], records: pa.Schema) -> Packed:
+def pack_parquet(path: Path, samples: Iterable[Sample], records: pa.Schema, *, pictures: bool = True) -> Packed:
     """A Parquet file with the image files embedded; at most 100 rows or 32 MiB a row group."""
-    schema = parquet_schema(records)
+    schema = parquet_schema(records, pictures=pictures)
 
     def rows() -> Iterator[Row]:
         for row, data in samples:
             image_path = f"{image_key(row['_image_id'])}.{extension(row['_media_type'])}"
-            yield {**record_of(row), "image": {"bytes": data, "path": image_path}, "text": row["_text"]}
+            image = {"image": {"bytes": data, "path": image_path}} if pictures else {}
+            yield {**record_of(row), **image, "text": row["_text"]}
 
     return _write_parquet(path, rows(), schema)
 
@@ -142,7 +159,7 @@ def _write_parquet(path: Path, rows: Iterable[Row], schema: pa.Schema) -> Packed
     ) as writer:
         for row in rows:
             pending.append(row)
-            size += len(row["image"]["bytes"])
+            size += len(row["image"]["bytes"]) if "image" in row else len(row["text"] or "")
             total += 1
             if len(pending) >= _GROUP_ROWS or size >= _GROUP_BYTES:
                 writer.write_table(pa.Table.from_pylist(pending, schema=schema))
@@ -177,7 +194,7 @@ def without(source: Any, path: Path, image_ids: Collection[str]) -> Packed:
     if path.suffix == ".parquet":
         file = pq.ParquetFile(source)
         rows = (row for batch in file.iter_batches(_GROUP_ROWS) for row in batch.to_pylist())
-        return _write_parquet(path, (row for row in rows if row["image_id"] not in image_ids), file.schema_arrow)
+        return _write_parquet(path, (row for row in rows if _sample_id(row) not in image_ids), file.schema_arrow)
     keys = {image_key(image_id) for image_id in image_ids}
     digest, size, kept = hashlib.sha256(), 0, set()
     with path.open("wb") as target:
@@ -190,11 +207,16 @@ def without(source: Any, path: Path, image_ids: Collection[str]) -> Packed:
 
         for name, block in _members(source):
             key = name.partition(".")[0]
-            if key not in keys:
+            if key.partition("~")[0] not in keys:
                 kept.add(key)
                 write(block)
         write(END)
     return Packed(path, size, digest.hexdigest(), len(kept), [])
+
+
+def _sample_id(row: Row) -> str:
+    """Id of a record's sample: what it names beside others that samples may share, of the finest kind."""
+    return str(next(row[name] for name in ("paragraph_id", "panel_id", "image_id") if name in row))
 
 
 def _members(source: Any) -> Iterator[tuple[str, bytes]]:

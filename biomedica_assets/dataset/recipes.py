@@ -16,8 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from biomedica_assets.dataset.duplicates import DISTANCE
-from biomedica_assets.dataset.fields import DEFAULT_FIELDS, FIELDS
-from biomedica_assets.dataset.predicates import COLUMNS, LATER, SOURCES, PredicateError, referenced
+from biomedica_assets.dataset.predicates import LATER, SOURCES, PredicateError, referenced
+from biomedica_assets.dataset.units import UNITS, Unit, UnitName
 
 SHIPPED = Path(__file__).with_name("recipes")
 LicenceGroup = Literal["commercial", "noncommercial", "other"]
@@ -46,11 +46,19 @@ class Decontaminate(_Strict):
     distance: int = Field(DISTANCE, ge=0, le=16, description="bits within which a perceptual hash counts as the same")
 
 
+class Upsample(_Strict):
+    """Samples that ``where`` holds of come ``times`` over in exports; of several that hold, the largest counts."""
+
+    where: str = Field(min_length=1)
+    times: int = Field(ge=2, le=1000)
+
+
 class Recipe(_Strict):
-    """One recipe. Steps run in the order licence, where, decontaminate, dedup, balance, limit."""
+    """One recipe. Steps run in the order licence, where, decontaminate, dedup, balance, limit, upsample."""
 
     name: Name = Field(description="name of the subset: its folder and its partition")
     description: str = Field(min_length=1, description="what the subset holds, for people")
+    unit: UnitName = Field("image", description="what a sample is: image, panel (with its own text) or paragraph")
     licence_groups: tuple[LicenceGroup, ...] = Field(
         ("commercial", "noncommercial"), min_length=1, description="groups to take; `other` only when named here"
     )
@@ -59,11 +67,18 @@ class Recipe(_Strict):
     decontaminate: tuple[Decontaminate, ...] = Field((), description="lists of images to leave out")
     dedup: Literal["none", "exact", "near"] = Field("none", description="keep the first of equal images")
     balance: tuple[Balance, ...] = Field((), description="caps, one after the other")
-    limit: int | None = Field(None, ge=1, description="so many images at most, chosen by the seed")
+    upsample: tuple[Upsample, ...] = Field((), description="what comes several times over in exports")
+    limit: int | None = Field(None, ge=1, description="so many samples at most, chosen by the seed")
     seed: int = Field(0, ge=0, description="of every choice and of the order of exports")
-    fields: tuple[str, ...] = Field(DEFAULT_FIELDS, description="what an export says of each image")
+    fields: tuple[str, ...] = Field((), description="what an export says of each sample; those of the unit by default")
 
-    @field_validator("licence_groups", "requires", "decontaminate", "balance", "fields", mode="before")
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_of_the_unit(cls, values: Any) -> Any:
+        unit = UNITS.get(values.get("unit", "image")) if isinstance(values, dict) else None
+        return {"fields": unit.default_fields, **values} if unit else values
+
+    @field_validator("licence_groups", "requires", "decontaminate", "balance", "upsample", "fields", mode="before")
     @classmethod
     def _lists(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value  # YAML knows no tuples
@@ -72,14 +87,17 @@ class Recipe(_Strict):
     def _consistent(self) -> Self:
         # Columns of a table that is still to come cannot be checked before it is there.
         coming = any(table not in SOURCES for table in self.requires)
-        if self.where:
-            referenced(self.where, open_ended=coming)
+        known, fields = self.kind.columns, self.kind.fields
+        for predicate in self.predicates:
+            referenced(predicate, known, open_ended=coming)
         for cap in self.balance:
-            if cap.by not in COLUMNS and not coming:
-                referenced(cap.by)
-        unknown = [name for name in self.fields if name not in FIELDS]
+            if cap.by not in known and not coming:
+                referenced(cap.by, known)
+        unknown = [name for name in self.fields if name not in fields]
         if unknown:
-            raise ValueError(f"fields: unknown {unknown}; known: {', '.join(FIELDS)}")
+            raise ValueError(f"fields: unknown {unknown}; known: {', '.join(fields)}")
+        if self.unit == "paragraph" and self.dedup == "near":
+            raise ValueError("dedup: near compares pictures; paragraphs are compared by their text: exact")
         if len(set(self.licence_groups)) < len(self.licence_groups) or len(set(self.fields)) < len(self.fields):
             raise ValueError("licence_groups and fields name each thing once")
         return self
@@ -87,14 +105,25 @@ class Recipe(_Strict):
     @property
     def needs(self) -> tuple[str, ...]:
         """Tables that must be there before the recipe can be carried out."""
-        read = {COLUMNS[name][0] for name in self.columns if name in COLUMNS}
+        read = {self.kind.columns[name][0] for name in self.columns if name in self.kind.columns} | {self.kind.needs}
         implied = {"duplicates": self.dedup == "near", **{table: table in read for table in LATER}}
         return tuple(dict.fromkeys([*self.requires, *(name for name, needed in implied.items() if needed)]))
 
     @property
     def columns(self) -> set[str]:
         """Columns that its steps read."""
-        return (referenced(self.where) if self.where else set()) | {cap.by for cap in self.balance}
+        named = [referenced(predicate, self.kind.columns, open_ended=True) for predicate in self.predicates]
+        return {cap.by for cap in self.balance}.union(*named)
+
+    @property
+    def predicates(self) -> list[str]:
+        """The SQL in it."""
+        return [*([self.where] if self.where else []), *(one.where for one in self.upsample)]
+
+    @property
+    def kind(self) -> Unit:
+        """What a sample is."""
+        return UNITS[self.unit]
 
     def canonical(self) -> dict[str, Any]:
         """The recipe as JSON values: what decides which images are picked and said. Of lists only the names."""

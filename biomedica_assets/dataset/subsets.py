@@ -22,7 +22,7 @@ import pyarrow as pa
 from biomedica_assets import schemas
 from biomedica_assets.dataset.duplicates import add_duplicates_view, read_duplicates
 from biomedica_assets.dataset.near import near_any
-from biomedica_assets.dataset.predicates import from_clause, select_list
+from biomedica_assets.dataset.predicates import referenced
 from biomedica_assets.dataset.queries import (
     bounded_catalogue,
     count_rows,
@@ -33,12 +33,13 @@ from biomedica_assets.dataset.queries import (
     write_query,
 )
 from biomedica_assets.dataset.recipes import Recipe, RecipeError
+from biomedica_assets.dataset.units import UNITS, Unit
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.catalogue import Generation, read_generation
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord
 
-SUBSETS_VERSION = 1
+SUBSETS_VERSION = 2
 """Raised when the rules below change."""
 
 _HEX = set("0123456789abcdef")
@@ -53,7 +54,7 @@ class Subset(JsonRecord):
     """What a subset is and comes from.
 
     ``recipe`` is the recipe as JSON values, ``inputs`` the generation's files and everything else the ids depend on;
-    ``steps`` have name, before and after (images); ``counts`` are images and bytes by licence group.
+    ``steps`` have name, before and after (samples); ``counts`` are samples and bytes by licence group.
     """
 
     version: int
@@ -65,6 +66,21 @@ class Subset(JsonRecord):
     file: DataFile
     steps: list[dict[str, Any]]
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> Unit:
+        """What a sample of it is."""
+        return UNITS[self.recipe.get("unit", "image")]
+
+    @property
+    def key(self) -> str:
+        """Column of its file that names a sample: states made before there were other units than images lack it."""
+        return "sample_id" if self.version >= 2 else "image_id"
+
+    @property
+    def samples(self) -> int:
+        """Images, panels or paragraphs that were picked."""
+        return self.file.rows
 
     @property
     def id(self) -> str:
@@ -125,12 +141,14 @@ def build_subset(files: Files, recipe: Recipe, *, scratch: str | None = None) ->
             steps = list(_steps(connection, recipe, lists))
         except duckdb.Error as error:
             raise RecipeError(f"{recipe.name}: {error}") from error
-        query = "SELECT * FROM picked ORDER BY pmcid, image_id"
+        query = "SELECT * FROM picked ORDER BY pmcid, sample_id"
         data_file = write_query(files, connection, folder, schemas.SUBSET, query, f"subsets/{recipe.name}")
-        counts = {"images": data_file.rows}
+        counts = {f"{recipe.unit}s": data_file.rows}
         totals = "SELECT licence_group, count(*), sum(bytes)::BIGINT FROM picked GROUP BY 1 ORDER BY 1"
-        for group, images, size in connection.execute(totals).fetchall():
-            counts |= {f"{group}_images": images, f"{group}_bytes": size}
+        for group, samples, size in connection.execute(totals).fetchall():
+            counts |= {f"{group}_{recipe.unit}s": samples, f"{group}_bytes": size}
+        if recipe.upsample:
+            counts["copies"] = int(connection.execute("SELECT coalesce(sum(copies), 0) FROM picked").fetchall()[0][0])
     subset = Subset(
         version=SUBSETS_VERSION,
         name=recipe.name,
@@ -171,40 +189,51 @@ def add_metadata_view(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _steps(connection: duckdb.DuckDBPyConnection, recipe: Recipe, lists: list[_HashList]) -> Iterator[dict[str, Any]]:
-    """Fill the table ``picked``; yields each step with the images before and after it."""
-    count = count_rows(connection, "sample_index")
+    """Fill the table ``picked``; yields each step with the samples before and after it."""
+    unit = recipe.kind
+    by_looks = recipe.unit != "paragraph"
+    count = count_rows(connection, unit.source)
     # Columns that only a later step reads travel along with the ids.
-    columns = set(schemas.SUBSET.names) | {cap.by for cap in recipe.balance}
-    if recipe.decontaminate:
+    columns = (set(schemas.SUBSET.names) - {"copies", *({"image_id"} if not by_looks else ())}) | {
+        *(cap.by for cap in recipe.balance),
+        *unit.same,
+    }
+    for one in recipe.upsample:
+        columns |= referenced(one.where, unit.columns)
+    if recipe.decontaminate and by_looks:
         columns.add("perceptual_hash")
     if recipe.dedup != "none":
-        columns |= {"publication_date", "cluster"}
+        columns |= {"publication_date", *({"cluster"} if by_looks else ())}
     groups = ", ".join(sql_text(group) for group in recipe.licence_groups)
     licensed = f"s.licence_group IN ({groups}) AND s.sha256 IS NOT NULL"
-    after = count_rows(connection, f"sample_index s WHERE {licensed}")
+    after = count_rows(connection, f"{unit.source} WHERE {licensed}")
     yield {"step": "licence_groups", "detail": list(recipe.licence_groups), "before": count, "after": after}
     count = after
     asked = columns | (recipe.columns if recipe.where else set())
-    source = f"SELECT {select_list(sorted(asked))} FROM {from_clause(asked)} WHERE {licensed}"
-    kept = ", ".join(f'"{name}"' for name in sorted(columns))
+    source = f"SELECT {unit.select_list(sorted(asked))} FROM {unit.from_clause(asked)} WHERE {licensed}"
+    kept = ", ".join(f'"{name}"' for name in sorted(columns)) + ("" if by_looks else ", NULL AS image_id")
     predicate = recipe.where or "true"
-    _boolean(connection, source, predicate)
-    connection.execute(f"CREATE TABLE picked AS SELECT {kept} FROM ({source}) WHERE (\n{predicate}\n)")
+    for each in (predicate, *(one.where for one in recipe.upsample)):
+        _boolean(connection, source, each)
+    connection.execute(f"CREATE TABLE picked AS SELECT {kept}, 1 AS copies FROM ({source}) WHERE (\n{predicate}\n)")
     if recipe.where:
         after = count_rows(connection, "picked")
         yield {"step": "where", "detail": recipe.where, "before": count, "after": after}
         count = after
-    order = "publication_date NULLS LAST, pmcid, image_id"
-    chance = f"md5(concat({recipe.seed}, ':', image_id)), image_id"
+    order = "publication_date NULLS LAST, pmcid, sample_id"
+    chance = f"md5(concat({recipe.seed}, ':', sample_id)), sample_id"
+    same = ", ".join(["", *unit.same])
     cuts: list[tuple[str, Any, str]] = []
     for number, (entry, found) in enumerate(zip(recipe.decontaminate, lists, strict=True)):
         _load_list(connection, f"list{number}", found, entry.distance)
-        cuts.append(("decontaminate", entry.list.rpartition("/")[2], f"sha256 NOT IN (SELECT hash FROM list{number}) "
-                     f"AND coalesce(perceptual_hash NOT IN (SELECT hash FROM list{number}), true)"))  # fmt: skip
+        looks = f" AND coalesce(perceptual_hash NOT IN (SELECT hash FROM list{number}), true)" if by_looks else ""
+        condition = f"sha256 NOT IN (SELECT hash FROM list{number}){looks}"
+        cuts.append(("decontaminate", entry.list.rpartition("/")[2], condition))
     if recipe.dedup != "none":
-        cuts.append(("dedup", "exact", f"true QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY {order}) = 1"))
+        alike = f"PARTITION BY sha256{same} ORDER BY {order}"
+        cuts.append(("dedup", "exact", f"true QUALIFY row_number() OVER ({alike}) = 1"))
     if recipe.dedup == "near":
-        alike = f"PARTITION BY coalesce(cluster, image_id) ORDER BY {order}"
+        alike = f"PARTITION BY coalesce(cluster, image_id){same} ORDER BY {order}"
         cuts.append(("dedup", "near", f"true QUALIFY row_number() OVER ({alike}) = 1"))
     for cap in recipe.balance:
         ranked = f'row_number() OVER (PARTITION BY "{cap.by}" ORDER BY {chance})'
@@ -217,6 +246,11 @@ def _steps(connection: duckdb.DuckDBPyConnection, recipe: Recipe, lists: list[_H
         connection.execute("ALTER TABLE kept RENAME TO picked")
         after = count_rows(connection, "picked")
         yield {"step": step, "detail": detail, "before": count, "after": after}
+        count = after
+    for one in recipe.upsample:
+        connection.execute(f"UPDATE picked SET copies = greatest(copies, {one.times}) WHERE (\n{one.where}\n)")
+        after = int(connection.execute("SELECT coalesce(sum(copies), 0) FROM picked").fetchall()[0][0])
+        yield {"step": "upsample", "detail": one.model_dump(), "before": count, "after": after}
         count = after
 
 
@@ -265,36 +299,36 @@ def _load_list(connection: duckdb.DuckDBPyConnection, name: str, found: _HashLis
 
 
 def current_rows(files: Files, subset: Subset) -> str:
-    """A FROM item: the rows of ``sample_index`` of what is still to be served, in the subset's order of keys.
+    """A FROM item: the rows of the subset's unit of what is still to be served, in the subset's order of keys.
 
-    For connections of the catalogue. An image stays while its id shows the same bytes under a licence group of the
+    For connections of the catalogue. A sample stays while its id shows the same bytes under a licence group of the
     recipe.
     """
     groups = ", ".join(sql_text(group) for group in subset.recipe["licence_groups"])
-    picked = f"(SELECT image_id, sha256 FROM {from_parquet(files, subset.file.path)})"
+    picked = f"(SELECT {subset.key} AS sample_id, sha256 FROM {from_parquet(files, subset.file.path)})"
     return (
-        f"(SELECT s.* FROM sample_index s SEMI JOIN {picked} p ON p.image_id = s.image_id AND p.sha256 = s.sha256 "
-        f"WHERE s.licence_group IN ({groups}))"
+        f"(SELECT s.* FROM {subset.unit.source} SEMI JOIN {picked} p "
+        f"ON p.sample_id = s.sample_id AND p.sha256 = s.sha256 WHERE s.licence_group IN ({groups}))"
     )
 
 
 def iter_subset(files: Files, subset: Subset, batch: int = 10_000) -> Iterator[Row]:
-    """Rows of ``sample_index`` of a subset, by PMCID and image_id, without what is no longer current.
+    """Rows of a subset's unit, by PMCID and sample_id, without what is no longer current.
 
     Raises:
         FileNotFoundError: the store has no catalogue.
     """
     with bounded_catalogue(files) as (connection, _):
-        query = f"SELECT * FROM {current_rows(files, subset)} ORDER BY pmcid, image_id"
+        query = f"SELECT * FROM {current_rows(files, subset)} ORDER BY pmcid, sample_id"
         for part in connection.sql(query).to_arrow_reader(batch):
             yield from part.to_pylist()
 
 
 def withheld(files: Files, subset: Subset) -> list[str]:
-    """Image ids of a subset that are no longer served, sorted."""
+    """Sample ids of a subset that are no longer served, sorted."""
     with bounded_catalogue(files) as (connection, _):
         rows = connection.execute(f"""
-            SELECT image_id FROM {from_parquet(files, subset.file.path)}
-            ANTI JOIN {current_rows(files, subset)} c USING (image_id) ORDER BY 1
+            SELECT sample_id FROM (SELECT {subset.key} AS sample_id FROM {from_parquet(files, subset.file.path)})
+            ANTI JOIN {current_rows(files, subset)} c USING (sample_id) ORDER BY 1
         """)
-        return [image_id for (image_id,) in rows.fetchall()]
+        return [sample_id for (sample_id,) in rows.fetchall()]

@@ -14,8 +14,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from biomedica_assets.images.crops import crop, crop_media_type
 from biomedica_assets.images.probe import EXTENSIONS, ImageError
-from biomedica_assets.panels.crops import crop, crop_media_type
 from biomedica_assets.schemas import Row
 from biomedica_assets.serve import forms, models
 from biomedica_assets.serve.ids import ArticleId, ArticleKey, FigurePart, Ordinal, parse_article

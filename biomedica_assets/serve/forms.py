@@ -222,7 +222,8 @@ def subset(found: Subset) -> models.Subset:
         id=found.id,
         description=found.recipe.get("description", ""),
         licence_groups=list(found.recipe.get("licence_groups", ())),
-        images=found.counts["images"],
+        unit=found.recipe.get("unit", "image"),
+        samples=found.samples,
         counts=found.counts,
         steps=[step | {"detail": step.get("detail")} for step in found.steps],
     )

@@ -233,15 +233,16 @@ class Article(ArticleHead):
 
 
 class Subset(_Model):
-    """A named selection of images, made by a recipe."""
+    """A named selection of images, panels or paragraphs, made by a recipe."""
 
     name: str = Field(examples=["commercial"])
     id: str = Field(description="names this state of it")
     description: str
     licence_groups: list[str]
-    images: int
-    counts: dict[str, int] = Field(description="images and bytes by licence group")
-    steps: list[dict[str, Any]] = Field(description="images before and after each step of the recipe")
+    unit: str = Field(description="what a sample is: image, panel or paragraph", examples=["image"])
+    samples: int
+    counts: dict[str, int] = Field(description="samples and bytes by licence group")
+    steps: list[dict[str, Any]] = Field(description="samples before and after each step of the recipe")
 
 
 class Subsets(_Model):

@@ -18,7 +18,9 @@ DETAIL_VIEWS = (
     """
     CREATE OR REPLACE VIEW image_panels AS
     SELECT chunk, article_id, figure_id, image_id, any_value(n_panels) AS n_panels,
-           list(letter ORDER BY ordinal) FILTER (letter IS NOT NULL) AS letters
+           list(letter ORDER BY ordinal) FILTER (letter IS NOT NULL) AS letters,
+           list(struct_pack(panel_id := panel_id, letter := letter, x := x, y := y, width := width, height := height,
+                            caption := caption) ORDER BY ordinal) AS panels
     FROM panels GROUP BY chunk, article_id, figure_id, image_id
     """,
     # Of captions. `terms` is what a filter may name: preferred name, id, the words themselves, in lower case.
@@ -30,7 +32,9 @@ DETAIL_VIEWS = (
                type := type, name := coalesce(name, "text"), id := ids[1])))) AS named,
            list_sort(list_distinct(flatten(list(ids)))) AS ids,
            list_sort(list_distinct(flatten(list(list_transform(
-               list_concat([name, "text"], ids), lambda t: lower(t)))))) AS terms
+               list_concat([name, "text"], ids), lambda t: lower(t)))))) AS terms,
+           list(struct_pack("start" := "start", "end" := "end", "text" := "text", type := type, ids := ids,
+                            name := name) ORDER BY "start", "end", type) AS mentions
     FROM entities WHERE field = 'caption' GROUP BY chunk, article_id, text_id
     """,
     # Of the paragraphs that mention a figure: what one of them is, and the best score.

@@ -113,9 +113,13 @@ class ShardWriter:
         self._digest = hashlib.sha256()
         self._offset = self._samples = 0
 
-    def add(self, key: str, extension: str, image: bytes, caption: str, facts: Mapping[str, Any]) -> Span:
-        """Append one sample; facts must be JSON values. Keys must not repeat within a chunk (not checked)."""
-        head = _header(f"{key}.{extension}", len(image))
+    def add(self, key: str, extension: str, image: bytes | None, caption: str, facts: Mapping[str, Any]) -> Span:
+        """Append one sample; facts must be JSON values. Keys must not repeat within a chunk (not checked).
+
+        A sample without an image has only its text and facts.
+        """
+        head = _header(f"{key}.{extension}", len(image)) if image is not None else b""
+        image = image or b""
         words = json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
         text = caption.encode("utf-8", "replace")
         sample = b"".join(

@@ -95,8 +95,8 @@ def test_a_table_that_does_not_exist_yet() -> None:
 
 def test_every_column_is_a_predicates_column() -> None:
     everything = dict.fromkeys(MANY, "1") | {"published_from": "2020"}
-    sizes = {f"{name}_{end}": 1 for name in ("width", "height", "bytes") for end in ("min", "max")}
-    filters = Filters(**everything, **sizes)
+    sizes = {f"{name}_{end}": 1 for name in ("width", "height", "bytes", "n_panels") for end in ("min", "max")}
+    filters = Filters(**everything, **sizes, paragraph_score_min=3)
     assert filters.columns() <= set(predicates.COLUMNS)
     assert len(filters.active()) == len(Filters.model_fields) - 1  # published_to
 

@@ -20,11 +20,14 @@ def recipe(**keys: str) -> str:
 def test_shipped_recipes() -> None:
     recipes = load_recipes()
     assert {"commercial", "noncommercial", "other", "single_image", "microscopy", "histopathology", "dermatology",
-            "surgery", "radiology", "concept_balanced", "concept_filtered"} == set(recipes)  # fmt: skip
+            "surgery", "radiology", "concept_balanced", "concept_filtered", "single_panel_pairs",
+            "clinical_case_paragraphs", "domain_upsampled"} == set(recipes)  # fmt: skip
     assert [name for name, r in recipes.items() if "other" in r.licence_groups] == ["other"]
     tables = {"images", "duplicates"}
     inactive = {name for name, r in recipes.items() if r.inactive_reason(tables)}
-    assert inactive == {"concept_balanced", "concept_filtered"}
+    assert inactive == {
+        *("concept_balanced", "concept_filtered", "single_panel_pairs", "clinical_case_paragraphs", "domain_upsampled")
+    }
     assert recipes["concept_balanced"].inactive_reason(tables) == (
         "needs the table annotations, which this store does not have yet"
     )
