@@ -119,7 +119,7 @@ def test_refused_recipes(text: str, message: str) -> None:
 
 
 def test_a_table_to_come_leaves_its_columns_open() -> None:
-    parse_recipe(recipe(requires="[entities]", where="disease = 'x'"))
+    parse_recipe(recipe(requires="[proteins]", where="disease = 'x'"))
     with pytest.raises(RecipeError):
         parse_recipe(recipe(where="disease = 'x'"))
 
