@@ -1,0 +1,284 @@
+"""The default annotator: what tagger and vocabulary find together, with ids, without network.
+
+Belongs here: which spans count, their types where finders disagree, ids, short forms that the text explains. Does not
+belong here: the finders (`tagger`, `vocabulary`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from biomedica_assets.entities.abbreviations import abbreviations
+from biomedica_assets.entities.annotators import ID_DIGITS, Entity
+from biomedica_assets.entities.batch import Batch, Reader
+from biomedica_assets.entities.tagger import Marginals, Tagger
+from biomedica_assets.entities.vocabulary import Vocabulary
+
+OFFLINE_VERSION = "1"
+"""Raised when the same files would give other entities."""
+
+MODEL_OF = {
+    "disease": "disease",
+    "chemical": "chemical",
+    "gene": "gene",
+    "species": "species",
+    "cell_line": "cell",
+    "cell_type": "cell",
+    "tissue": "tissue",
+}
+"""The tagger's model for each type."""
+LEAST = {
+    "disease": 0.2,
+    "chemical": 0.2,
+    "gene": 0.3,
+    "species": 0.2,
+    "cell_line": 0.2,
+    "cell_type": 0.2,
+    "tissue": 0.2,
+}
+"""A name of the vocabulary that the tagger does not choose is taken from this probability on."""
+
+_CELLS = re.compile(r"[\s-]+(?:cancer\s+)?(?:cells?|cell[\s-]lines?|lines?)$")
+_MARKER = re.compile(r"(?:CD|T|B|NK|Th|Treg|iPS|ES|MS|HS)\d*[+-]?$", re.IGNORECASE)
+_LINE = re.compile(r"(?=[^\s]*[A-Z])(?=[^\s]*(?:\d|[a-z][A-Z]|[A-Z]{3}))[\w./-]+$")
+_TAIL = re.compile(
+    r"[\s-]+(?:genes?|proteins?|mRNAs?|receptors?|promoters?|antibod(?:y|ies)|transcripts?)$", re.IGNORECASE
+)
+_MODIFIERS = frozenset(
+    [
+        "left",
+        "right",
+        "bilateral",
+        "upper",
+        "lower",
+        "anterior",
+        "posterior",
+        "acute",
+        "chronic",
+        "severe",
+        "mild",
+        "moderate",
+        "primary",
+        "secondary",
+        "metastatic",
+        "recurrent",
+        "advanced",
+        "early",
+        "late",
+        "human",
+        "mouse",
+        "murine",
+        "rat",
+        "bovine",
+        "porcine",
+        "adult",
+        "fetal",
+        "neonatal",
+        "normal",
+        "healthy",
+        "invasive",
+        "progressive",
+        "suspected",
+        "active",
+        "total",
+        "phospho",
+        "recombinant",
+        "endogenous",
+        "wild-type",
+        "mutant",
+        "activated",
+        "cultured",
+        "primary",
+        "isolated",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A span that may become an entity: tokens of the batch."""
+
+    first: int
+    behind: int
+    type: str
+    source: str
+    probability: float
+
+
+class OfflineAnnotator:
+    """Tagger and vocabulary together; see `annotators.Annotator`."""
+
+    def __init__(self, vocabulary: Vocabulary, tagger: Tagger | None) -> None:
+        self.vocabulary, self.tagger = vocabulary, tagger
+        self._reader = Reader(vocabulary)
+        parts = [vocabulary.sha256] + ([tagger.sha256] if tagger else [])
+        self.id = f"offline-{OFFLINE_VERSION}@{_digest(parts)}"
+
+    @classmethod
+    def shipped(cls) -> OfflineAnnotator:
+        """With the files of this package, loaded once.
+
+        Raises:
+            AnnotatorError: a file is missing or damaged.
+        """
+        return _shipped()
+
+    def annotate(self, text: str) -> list[Entity]:
+        """Entities of a text in order; none overlap."""
+        return self.annotate_many([text])[0]
+
+    def annotate_many(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Entities of each text; what else is in the batch changes nothing."""
+        anew = self._reader.forget()
+        batch, new = self._reader.read(texts)
+        tagged, marginals = {}, None
+        if self.tagger:
+            self.tagger.learn_words(new, anew=anew)
+            tagged, marginals = self.tagger.tag(batch)
+        found: list[list[_Found]] = [[] for _ in texts]
+        owner = _Owner(batch)
+        for one in self._spans(batch, tagged, marginals):
+            found[owner.of(one.first)].append(one)
+        return [self._entities(batch, number, _resolved(some)) for number, some in enumerate(found)]
+
+    def _spans(self, batch: Batch, tagged: dict, marginals: Marginals | None) -> Iterable[_Found]:
+        by_type = {
+            kind: {(first, behind): name for first, behind, name in names} for kind, names in batch.names.items()
+        }
+        for model, spans in tagged.items():
+            for span in spans:
+                kind, first, behind = model, span.first, span.behind
+                if model == "cell":
+                    kind, behind = self._cell(batch, first, behind)
+                source = "both" if (first, behind) in by_type.get(kind, ()) else "model"
+                yield _Found(first, behind, kind, source, span.probability)
+        for kind, names in batch.names.items():
+            if marginals is None:
+                for first, behind, _ in names:
+                    yield _Found(first, behind, kind, "dictionary", 0.5)
+                continue
+            model = MODEL_OF[kind]
+            taken = {t for span in tagged[model] for t in range(span.first, span.behind)}
+            number = self.tagger.models.index(model)
+            for first, behind, _ in names:
+                if not taken.isdisjoint(range(first, behind)):
+                    continue
+                probability = marginals.of(number, first, behind)
+                if probability >= LEAST[kind]:
+                    yield _Found(first, behind, kind, "dictionary", probability)
+
+    def _cell(self, batch: Batch, first: int, behind: int) -> tuple[str, int]:
+        """Whether a cell is a line or a type; a line goes without the word for it."""
+        text = self._text(batch, first, behind)
+        core = _CELLS.sub("", text)
+        if (core and core != text) or _LINE.match(core):
+            kinds = {self.vocabulary.type_of(c) for c in self.vocabulary.named(core)}
+            line = "cell_line" in kinds or bool(_LINE.match(core) and not _MARKER.match(core))
+            if line and "cell_type" not in kinds and not core.islower():
+                length = len(core)
+                at = batch.starts[first]
+                while behind > first + 1 and batch.starts[behind - 1] - at >= length:
+                    behind -= 1
+                return "cell_line", behind
+        return "cell_type", behind
+
+    def _text(self, batch: Batch, first: int, behind: int) -> str:
+        text = batch.texts[_Owner(batch).of(first)]
+        return text[int(batch.starts[first]) : int(batch.ends[behind - 1])]
+
+    def _entities(self, batch: Batch, number: int, found: list[_Found]) -> list[Entity]:
+        text = batch.texts[number]
+        out = []
+        for one in found:
+            start, end = int(batch.starts[one.first]), int(batch.ends[one.behind - 1])
+            surface = text[start:end]
+            ids, name = self.link(surface, one.type)
+            out.append(Entity(start, end, surface, one.type, ids, name, one.source, round(one.probability, 2)))
+        return self._explained(batch, number, out)
+
+    def link(self, surface: str, kind: str) -> tuple[tuple[str, ...], str | None]:
+        """Ids and preferred name of a mention, empty and null when no name of that type is like it."""
+        for candidate in _candidates(surface, kind):
+            for concept in self.vocabulary.named(candidate):
+                if self.vocabulary.type_of(concept) == kind:
+                    return tuple(self.vocabulary.ids(concept)), self.vocabulary.name(concept)
+        return (), None
+
+    def _explained(self, batch: Batch, number: int, entities: list[Entity]) -> list[Entity]:
+        """Give short forms the type and ids of the long form beside which the text explains them."""
+        text = batch.texts[number]
+        if "(" not in text and "=" not in text and "," not in text and ":" not in text:
+            return entities
+        tokens = batch.tokens[number]
+        for abbreviation in abbreviations(text):
+            long = next(
+                (e for e in entities if e.end == abbreviation.end and e.start <= abbreviation.start + 0), None
+            ) or next(
+                (
+                    e
+                    for e in entities
+                    if e.end == abbreviation.end and 2 * (e.end - e.start) >= abbreviation.end - abbreviation.start
+                ),
+                None,
+            )
+            if long is None:
+                continue
+            for match in re.finditer(rf"(?<![^\W_]){re.escape(abbreviation.short)}(?![^\W_])", text):
+                start, end = match.span()
+                over = [e for e in entities if e.start < end and e.end > start]
+                if any(e.start < start or e.end > end for e in over) or start not in tokens.starts:
+                    continue
+                same = next((e for e in over if e.type == long.type), None)
+                probability = max(long.probability, same.probability if same else 0)
+                own = Entity(start, end, match[0], long.type, long.ids, long.name, long.source, probability)
+                if same and same.ids and not long.ids:
+                    own = replace(own, ids=same.ids, name=same.name)
+                entities = [e for e in entities if e not in over] + [own]
+        return sorted(entities, key=lambda e: e.start)
+
+
+class _Owner:
+    """Which text a token is of."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._first = batch.first
+
+    def of(self, token: int) -> int:
+        return int(self._first.searchsorted(token, side="right")) - 1
+
+
+def _candidates(surface: str, kind: str) -> Iterable[str]:
+    yield surface
+    if kind == "gene":
+        yield _TAIL.sub("", surface)
+    elif kind == "cell_line":
+        yield f"{surface} cells"
+    words = surface.split()
+    for dropped in (1, 2):
+        if len(words) > dropped and words[dropped - 1].lower() in _MODIFIERS:
+            yield " ".join(words[dropped:])
+        else:
+            break
+
+
+def _resolved(found: list[_Found]) -> list[_Found]:
+    """Of spans that overlap the most probable, a longer one before a shorter; of equal ones the tagger's."""
+    kept: list[_Found] = []
+    for one in sorted(found, key=lambda f: (-(f.probability + 0.1 * min(f.behind - f.first, 5)), f.first, f.type)):
+        if all(one.behind <= other.first or one.first >= other.behind for other in kept):
+            kept.append(one)
+    return sorted(kept, key=lambda f: f.first)
+
+
+def _digest(parts: Sequence[str]) -> str:
+    import hashlib
+
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:ID_DIGITS]
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> OfflineAnnotator:
+    return OfflineAnnotator(Vocabulary.load(), Tagger.load())

@@ -1,0 +1,111 @@
+"""What vocabulary and tagger say together: spans, types, ids, short forms."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biomedica_assets.entities.annotators import Annotator, AnnotatorError, Entity, check_annotator, load_annotator
+from biomedica_assets.entities.offline import OfflineAnnotator
+from biomedica_assets.entities.tagger import B, I, O
+from biomedica_assets_tests.entities.small import tagger, vocabulary
+
+MODELS = ("disease", "chemical", "gene", "species", "cell", "tissue")
+NEVER = [[0, 0, 0], [0, 0, 0], [0, -3200, 0]]
+
+
+def offline(weights):
+    """Each model says O with weight 4, unless ``weights`` says more."""
+    every = {"<begin>": {}, "<end>": {}}
+    for word, model, label in weights:
+        every.setdefault(f"w={word}", {})[model, 0, label] = 12.0
+    shapes = {shape: {(m, 0, O): 6.0 for m in MODELS} for shape in ("x=a", "x=Aa", "x=A", "x=A-", "x=(", "x=)", "x=.", "x=,", "x=A0")}
+    return OfflineAnnotator(vocabulary(), tagger(every | shapes, MODELS, transitions=[NEVER] * len(MODELS)))
+
+
+@pytest.fixture(scope="module")
+def names_only():
+    return OfflineAnnotator(vocabulary(), None)
+
+
+def test_vocabulary_alone(names_only):
+    [disease, species] = names_only.annotate("Breast cancer in mice")
+    assert disease == Entity(
+        0, 13, "Breast cancer", "disease", ("MESH:D001943", "MONDO:0007254"), "Breast Neoplasms", "dictionary", 0.5
+    )
+    assert (species.start, species.end, species.ids) == (17, 21, ("NCBITaxon:10090",))
+    assert isinstance(names_only, Annotator)
+
+
+def test_the_taggers_spans_and_the_vocabularys_ids():
+    one = offline([("hepatocellular", "disease", B), ("carcinoma", "disease", I), ("nephrosis", "disease", B)])
+    known, unknown = one.annotate("Hepatocellular carcinoma and nephrosis")
+    assert (known.text, known.ids, known.source) == ("Hepatocellular carcinoma", ("MESH:D006528",), "both")
+    assert (unknown.text, unknown.ids, unknown.name, unknown.source) == ("nephrosis", (), None, "model")
+    assert known.probability > 0.9 and unknown.probability > 0.9
+
+
+def test_names_that_the_tagger_thinks_impossible_are_left():
+    assert offline([]).annotate("Breast cancer") == []
+
+
+def test_cells_are_lines_or_types():
+    one = offline([("hela", "cell", B), ("cells", "cell", I), ("t", "cell", B), ("mda", "cell", B), ("-", "cell", I), ("231", "cell", I)])
+    line, kind = one.annotate("HeLa cells, T cells")
+    assert (line.text, line.type, line.ids) == ("HeLa", "cell_line", ("CVCL:0030",))
+    assert (kind.text, kind.type, kind.ids) == ("T cells", "cell_type", ("CL:0000084",))
+    [unknown] = one.annotate("MDA-231")
+    assert (unknown.text, unknown.type, unknown.ids) == ("MDA-231", "cell_line", ())
+
+
+def test_short_forms_mean_what_the_text_says():
+    one = offline([("hepatocellular", "disease", B), ("carcinoma", "disease", I), ("hcc", "gene", B)])
+    found = one.annotate("Hepatocellular carcinoma (HCC). HCC grows.")
+    assert [(e.text, e.type, e.ids) for e in found] == [
+        ("Hepatocellular carcinoma", "disease", ("MESH:D006528",)),
+        ("HCC", "disease", ("MESH:D006528",)),
+        ("HCC", "disease", ("MESH:D006528",)),
+    ]
+
+
+def test_of_overlapping_spans_one_is_kept():
+    one = offline([("lung", "tissue", B), ("lung", "disease", B), ("cancer", "disease", I)])
+    assert [(e.text, e.type) for e in one.annotate("lung cancer")] == [("lung cancer", "disease")]
+
+
+def test_ids_of_modified_names(names_only):
+    assert names_only.link("metastatic breast cancer", "disease")[0] == ("MESH:D001943", "MONDO:0007254")
+    assert names_only.link("TNF gene", "gene")[0] == ("HGNC:11892",)
+    assert names_only.link("breast cancer", "gene") == ((), None)
+
+
+@given(st.lists(st.one_of(st.text(), st.sampled_from(["Breast cancer (BC) of HeLa cells", "TNF-α in E. coli", "T cells\x00 lung\ud800"])), max_size=4))
+def test_any_texts(texts):
+    one = offline([("lung", "tissue", B), ("cells", "cell", I), ("breast", "disease", B), ("cancer", "disease", I)])
+    together = one.annotate_many(texts)
+    assert together == [one.annotate(text) for text in texts]
+    for text, entities in zip(texts, together, strict=True):
+        end = 0
+        for e in entities:
+            assert end <= e.start < e.end <= len(text) and e.text == text[e.start : e.end]
+            assert 0 <= e.probability <= 1
+            end = e.end
+
+
+def test_names_of_annotators():
+    check_annotator("gliner:folder")
+    for wrong in ("online", "gliner", "gliner:", "offline:x", ""):
+        with pytest.raises(AnnotatorError, match="known: offline"):
+            check_annotator(wrong)
+
+
+def test_the_shipped_files():
+    one = load_annotator()
+    found = one.annotate("TP53 mutations in breast cancer: MCF-7 cells were treated with doxorubicin in mice.")
+    assert [(e.text, e.type, e.ids[0]) for e in found] == [
+        ("TP53", "gene", "HGNC:11998"),
+        ("breast cancer", "disease", "MESH:D001943"),
+        ("MCF-7", "cell_line", "CVCL:0031"),
+        ("doxorubicin", "chemical", "MESH:D004317"),
+        ("mice", "species", "NCBITaxon:10090"),
+    ]
+    assert one is load_annotator() and one.id.startswith("offline-1@")
