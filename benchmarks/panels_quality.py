@@ -78,7 +78,7 @@ def matches(truth: Sequence[Truth], found: Sequence[Panel]) -> dict[int, int]:
 def judge(file: File, found: Sequence[Panel]) -> Counter[str]:
     """Counts of one file: panels, those found and right, letters and parts of the caption likewise."""
     parts = file.named.parts
-    words = [parts[p.letter].text if p.letter in parts else None for p in found]
+    words = [parts[p.letter].text.rstrip(".;,") if p.letter in parts else None for p in found]
     own = matches(file.panels, found)
     return Counter(
         files=1,
@@ -211,7 +211,7 @@ def real_files(half: str = "") -> Iterator[File]:
                     Truth(
                         tuple(panel["box"]),
                         panel["letter"],
-                        part.text if (part := named.parts.get(panel["letter"])) else None,
+                        part.text.rstrip(".;,") if (part := named.parts.get(panel["letter"])) else None,
                     )
                     for panel in row["panels"]
                 ]

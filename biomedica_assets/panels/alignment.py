@@ -5,10 +5,17 @@ What does not belong here: pictures. How a caption is split into parts is `jats.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 MOST_LETTERS = 26
+MOST_SKIPPED = 3
+"""Panels in a row that the text may pass over, plus one."""
+
+_LETTERED = re.compile(r"([A-Z])(?![A-Z])")
+_RANKS = {"TOP": (0, 0), "LEFT": (0, 0), "MIDDLE": (1, 0), "BOTTOM": (2, 0), "RIGHT": (0, 2)}
+"""Row and column of the words that name places."""
 
 
 class Part(NamedTuple):
@@ -22,14 +29,18 @@ class Part(NamedTuple):
 class Named(NamedTuple):
     """What is known of a figure's panels before its picture is looked at.
 
-    ``letters``: single capitals in order; ``parts`` by letter, for those that have words of their own; ``files``: how
-    many graphics the figure has; ``own_letter``: of the whole file, where each panel is a file of its own.
+    ``letters``: single capitals in order; ``places``: words like LEFT or TOP RIGHT that name panels instead, from left
+    to right or row by row; ``parts`` by letter or place, for those that have words of their own; ``files``: how
+    many graphics the figure has; ``own_letter``: of the whole file, where each panel is a file of its own. ``counted``:
+    the caption itself names all the letters, so that there are as many panels.
     """
 
     letters: tuple[str, ...] = ()
     parts: dict[str, Part] = {}  # noqa: RUF012 - never changed
     files: int = 1
     own_letter: str | None = None
+    counted: bool = False
+    places: tuple[str, ...] = ()
 
 
 def named_panels(
@@ -57,20 +68,29 @@ def named_panels(
         return Named((own_letter,), {own_letter: Part(0, len(text), text)} if text else {}, files, own_letter)
     parts: dict[str, Part] = {}
     for row in sub_captions or ():
-        letter, start, end = row["panel"][:1].upper(), row["start"], row["end"]
-        if letter in parts and parts[letter].start <= start:
-            start, end = parts[letter].start, max(parts[letter].end, end)
-        if letter.isalpha():
-            parts[letter] = Part(start, end, (text or "")[start:end])
-    letters = set(parts)
-    if len(parts) != 1:
-        letters |= {name[:1].upper() for name in mentioned if name[:1].isalpha() and name[:1].isascii()}
-    # Text that names B and D means that A and C are there; one far letter ("Fig. 2X") means nothing.
-    for letter in sorted(letters - set(parts)):
-        if ord(letter) - ord("A") > 2 * len(letters):
-            letters.discard(letter)
-    if letters:
-        letters |= {chr(code) for code in range(ord("A"), ord(max(letters)))}
+        match, start, end = _LETTERED.match(row["panel"]), row["start"], row["end"]
+        name = match[1] if match else row["panel"]
+        if name in parts:
+            start, end = min(parts[name].start, start), max(parts[name].end, end)
+        parts[name] = Part(start, end, (text or "")[start:end])
+    letters = {name for name in parts if len(name) == 1}
+    if not letters and len(parts) > 1 and all(word in _RANKS for name in parts for word in name.split()):
+        return Named((), parts, files, None, False, tuple(sorted(parts, key=_rank)))
+    if len(letters) != 1:
+        letters |= {match[1] for name in mentioned if (match := _LETTERED.match(name))}
+    # Text that names B and D means that A and C are there; a far letter ("Fig. 2X") means nothing.
+    run = 0
+    for letter in sorted(letters):
+        number = ord(letter) - ord("A") + 1
+        if number - run <= MOST_SKIPPED or letter in parts:
+            run = number
+    letters = {chr(ord("A") + number) for number in range(run)}
     found = tuple(sorted(letters)) if 2 <= len(letters) <= MOST_LETTERS else ()
     own = found[place - 1] if files > 1 and files == len(found) else None
-    return Named(found, parts, files, own)
+    return Named(found, parts, files, own, files == 1 and set(found) == set(parts))
+
+
+def _rank(place: str) -> int:
+    """Order of the names of places: row by row, MIDDLE between the others."""
+    row, column = (max(_RANKS[word][axis] for word in place.split()) for axis in (0, 1))
+    return 3 * row + column if " " in place else row + column

@@ -6,6 +6,7 @@ What does not belong here: the steps themselves (`page`, `glyphs`, `letters`, `s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from biomedica_assets.images.crops import Box
 from biomedica_assets.models.pictures import shrunk
 from biomedica_assets.panels import separation
 from biomedica_assets.panels.alignment import Named
-from biomedica_assets.panels.glyphs import classify, lone_marks
+from biomedica_assets.panels.glyphs import Mark, classify, lone_marks
 from biomedica_assets.panels.letters import Letter, read_letters
 from biomedica_assets.panels.page import Page, Region
 
@@ -23,6 +24,10 @@ SIDE = 1200
 """Longer side in pixels at which pictures are cut: letters of 8 points are 15 pixels high in a figure of 18 cm."""
 LEAST_FOUND = 0.4
 """Share of the named letters that must be read before they guide the cuts."""
+LEAST_FIT = -3.0
+"""Of letters and cuts, see `separation.by_letters`; with a poorer one the marks read were no panel letters."""
+SMALL_SIDE = 1000
+"""Smaller pictures are enlarged to this side, twice at most: their letters have few pixels."""
 
 _READ, _COUNTED, _BLANK, _WHOLE = 0.93, 0.75, 0.7, 0.8
 """Measured precision at IoU 0.5 of boxes found by letters, by the caption's count, by gaps, and of uncut images."""
@@ -58,11 +63,10 @@ def find_panels(data: bytes, named: Named, detector: Detector | None = None) -> 
         images.probe.ImageError: no image, too many pixels, or damaged.
     """
     small, (width, height) = shrunk(data, SIDE)
-    picture = small.convert("RGB")
+    picture = _enlarged(small.convert("RGB"))
     page = Page(np.asarray(picture))
     marks, seen = lone_marks(page.grey)
-    partial = named.files > 1
-    letters = read_letters(marks, classify(seen), named.letters, partial=partial) if marks else []
+    letters = _read(marks, classify(seen), named) if marks else []
     if named.own_letter and len(letters) < 2:
         # One file per panel, unless the file itself shows several letters.
         return [Panel((0, 0, width, height), _WHOLE, named.own_letter, "file", 0.95)]
@@ -74,20 +78,29 @@ def find_panels(data: bytes, named: Named, detector: Detector | None = None) -> 
     return in_order(panels)
 
 
+def _enlarged(picture: Image.Image) -> Image.Image:
+    factor = min(SMALL_SIDE / max(picture.size), 2)
+    if factor <= 1:
+        return picture
+    size = round(picture.width * factor), round(picture.height * factor)
+    return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _read(marks: list[Mark], scores: np.ndarray, named: Named) -> list[Letter]:
+    letters = read_letters(marks, scores, named.letters, partial=named.files > 1)
+    if named.counted or named.own_letter:
+        return letters
+    # The text names some of the panels at best: a longer run from A on is more to be believed.
+    free = read_letters(marks, scores, ())
+    return free if len(free) > len(letters) else letters
+
+
 def _by_cuts(page: Page, letters: list[Letter], named: Named) -> list[Panel]:
-    alone = named.files == 1
-    wanted = named.letters if alone else ()
+    wanted = named.letters if named.counted else ()
     if len(letters) >= max(2, LEAST_FOUND * len(wanted)):
         pieces, fit = separation.by_letters(page, letters)
-        read = {letter.name for letter in letters}
-        missing = [name for name in wanted if name not in read]
-        sure = _READ if fit > 0 else _READ / 2
-        return [
-            Panel(piece.region.box, sure, name, "glyph", piece.letter.probability)
-            if piece.letter
-            else Panel(piece.region.box, _COUNTED, name, "order", 0.6)
-            for piece, name in separation.more_pieces(page, pieces, missing)
-        ]
+        if fit > LEAST_FIT:
+            return _guided(page, pieces, [name for name in wanted if name not in {x.name for x in letters}])
     if wanted and (regions := separation.by_gaps(page, len(wanted))):
         ordered = in_order([Panel(region.box, _COUNTED) for region in regions])
         agree = all(_holds(ordered[wanted.index(letter.name)].box, letter) for letter in letters)
@@ -96,8 +109,41 @@ def _by_cuts(page: Page, letters: list[Letter], named: Named) -> list[Panel]:
                 p._replace(letter=n, letter_source="order", letter_probability=0.7)
                 for p, n in zip(ordered, wanted, strict=True)
             ]
+    if named.places and not letters and (regions := separation.by_gaps(page, len(named.places))):
+        ordered = in_order([Panel(region.box, _COUNTED) for region in regions])
+        if _lie_as(ordered, named.places):
+            return [
+                p._replace(letter=n, letter_source="order", letter_probability=0.8)
+                for p, n in zip(ordered, named.places, strict=True)
+            ]
     regions = separation.by_gaps(page)
     return _lettered([Panel(region.box, _BLANK if len(regions) > 1 else _WHOLE) for region in regions], letters)
+
+
+def _lie_as(panels: Sequence[Panel], places: Sequence[str]) -> bool:
+    """Whether panels lie beside each other, or upon each other, as the names of their places say."""
+    across = any("LEFT" in place or "RIGHT" in place for place in places)
+    down = any("TOP" in place or "BOTTOM" in place for place in places)
+    if across and down:
+        return len(panels) == 4
+    axis = 0 if across else 1
+    return all(first.box[axis] + first.box[axis + 2] <= second.box[axis] for first, second in pairwise(panels))
+
+
+def _guided(page: Page, pieces: list[separation.Piece], missing: list[str]) -> list[Panel]:
+    """Panels of the letters read, and of as many others as letters are missing; those are named by order."""
+    panels = []
+    for region, letter in separation.more_pieces(page, pieces, len(missing)):
+        if letter:
+            panels.append(Panel(region.box, _READ, letter.name, "glyph", letter.probability))
+        else:
+            panels.append(Panel(region.box, _COUNTED))
+    ordered = in_order(panels)
+    unnamed = [place for place, panel in enumerate(ordered) if panel.letter is None]
+    if len(unnamed) == len(missing):
+        for place, name in zip(unnamed, missing, strict=True):
+            ordered[place] = ordered[place]._replace(letter=name, letter_source="order", letter_probability=0.6)
+    return ordered
 
 
 def _by_detector(detector: Detector, picture: Image.Image, letters: list[Letter]) -> list[Panel]:

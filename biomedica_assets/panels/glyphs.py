@@ -114,10 +114,14 @@ def _lone(box: NDArray[np.int32], others: NDArray[np.int32], light: bool) -> Mar
     end = x1
     if len(right):
         nearest = right[right[:, 0].argmin()]
-        stop = nearest[3] - nearest[1] <= 0.35 * h and nearest[1] >= y0 + 0.5 * h and nearest[2] - nearest[0] <= 0.4 * h
-        if (_is_bracket(nearest, h) or stop) and nearest[0] - x1 <= 0.5 * h:
+        if _is_bracket(nearest, h) and nearest[0] - x1 <= 0.5 * h:
             end, bracketed = int(nearest[2]), True
-            right = right[right[:, 0] >= end - 0.1 * h]
+        else:  # a stop, or the two dots of a colon
+            width, height = right[:, 2] - right[:, 0], right[:, 3] - right[:, 1]
+            dots = right[(right[:, 0] - x1 <= 0.5 * h) & (np.maximum(width, height) <= 0.35 * h)]
+            if 1 <= len(dots) <= 2 and dots[:, 3].max() >= y0 + 0.7 * h:
+                end, bracketed = int(dots[:, 2].max()), True
+        right = right[right[:, 0] >= end - 0.1 * h]
     clear = (right[:, 0].min() - end) / h if len(right) else 2.0
     if clear < 0.25:
         return None

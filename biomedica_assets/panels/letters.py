@@ -17,6 +17,8 @@ FREE = "ABCDEFGHIJKL"
 """What is looked for when the caption names no letters: a run from A on, of two at least."""
 _SAME_SHAPE = frozenset("COPSUVWXZ")
 """Letters whose two cases differ in size alone."""
+_BARS = "Iil"
+"""What a capital I and the stem of a small i look like."""
 _SKIP = 1.6
 """What a letter that is not found costs, in nats; a sure one brings 4."""
 _SPREAD = 0.16
@@ -100,6 +102,8 @@ def _entries(marks: Sequence[Mark], scores: NDArray[np.float64], names: Sequence
         own = CLASSES.index(name.lower() if lower else name)
         other = CLASSES.index(name if lower else name.lower())
         p = scores[:, own] + (scores[:, other] if name in _SAME_SHAPE else 0)
+        if name == "I":
+            p = scores[:, [CLASSES.index(bar) for bar in _BARS]].sum(axis=1)
         likely = [int(i) for i in np.argsort(-p, kind="stable")[:_PER_LETTER] if p[i] >= 0.1]
         for i in likely:
             score = float(np.clip(_logit(float(np.clip(p[i], 0.01, 0.99))), -3, 4))

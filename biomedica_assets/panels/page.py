@@ -103,13 +103,13 @@ class Page:
             region.y0 + int(rows[-1]) + 1,
         )
 
-    def has_body(self, region: Region) -> bool:
-        """Whether something is in it that is no text, line or tick: large both ways."""
-        if not len(self._bodies):
-            return False
+    def covered(self, region: Region) -> float:
+        """Share of a region within bodies: what is no text, line or tick, but large both ways."""
         low = np.maximum(self._bodies[:, :2], region[:2])
         high = np.minimum(self._bodies[:, 2:], region[2:])
-        return bool(((high - low).min(axis=1) >= BODY * self.longest).any())
+        sides = high - low
+        large = sides[sides.min(axis=1, initial=self.longest) >= BODY * self.longest]
+        return min(float(large.prod(axis=1).sum()) / (region.width * region.height), 1.0)
 
     def _gaps(self, region: Region, *, plain: bool = False) -> list[Gap]:
         """Blank lines right across a region, not at its rim; with ``plain``, also lines of one other colour."""

@@ -19,6 +19,15 @@ LEAST_GAP = 0.012
 """Share of the page's longer side that a gap has at least, where nothing says how many panels there are."""
 LEAST_COUNTED_GAP = 0.004
 """The same where the caption says how many."""
+LEAST_SIDE, LEAST_AREA, LEAST_COVER = 0.12, 0.025, 0.35
+"""Where nothing says how many panels there are, what is cut off has these shares at least: of the page's longer side,
+of its area, and of its own area within bodies (axes, pictures). Legends, tick labels, rows of a scheme have less."""
+ALIKE = 0.4
+"""Share of the widest gap along the same axis that others have at least: gutters are alike, gaps in plots smaller."""
+AS_WIDE = 0.8
+"""A count is not believed when gaps of this share of its narrowest one would still be left."""
+THIN = 1.8
+"""Letter heights that a panel has at least, both ways; thinner ones show that a mark was no letter."""
 TILE = 0.6
 """Share of ink along both rims of a gap from which it lies between pictures: then a third of the width is enough."""
 SEAM = 0.85
@@ -50,6 +59,10 @@ def by_letters(page: Page, letters: Sequence[Letter]) -> tuple[list[Piece], floa
         if anchor == _ANCHORS[0] and value > 0.5:  # the usual place: nothing to look for elsewhere
             break
     assert best is not None
+    for region, letter in best[0]:
+        assert letter is not None
+        if min(region.width, region.height) < THIN * (letter.y1 - letter.y0):
+            return best[0], -10.0
     return best
 
 
@@ -135,47 +148,64 @@ def _crossed(page: Page, region: Region, gap: Gap) -> float:
 def by_gaps(page: Page, count: int | None = None) -> list[Region]:
     """Regions parted by the widest gaps; as many as ``count`` says, where as many can be.
 
-    An empty list when ``count`` regions cannot be had. Without ``count`` a page with no clear gap is one region.
+    An empty list when ``count`` regions cannot be had, or when as wide gaps would be left. Without ``count`` a page
+    with no clear gap is one region.
     """
-    least = LEAST_GAP if count is None else LEAST_COUNTED_GAP
+    strict = count is None
+    least = [LEAST_GAP, LEAST_GAP] if strict else [LEAST_COUNTED_GAP, LEAST_COUNTED_GAP]
     regions = [page.trim(page.whole)]
-    cuts = [best_gap(page, regions[0], least, seams=True)]
+    cuts = [best_gap(page, regions[0], least, seams=True, strict=strict)]
+    narrowest = 1.0
     while count is None or len(regions) < count:
         scores = [cut.score if cut else -1.0 for cut in cuts]
         widest = scores.index(max(scores))
         cut = cuts.pop(widest)
         if cut is None:
             return regions if count is None else []
+        narrowest = min(narrowest, cut.score)
+        if strict:
+            least[cut.gap.axis] = max(least[cut.gap.axis], ALIKE * cut.score)
         region = regions.pop(widest)
         for side in region.cut(cut.gap.axis, cut.gap.middle):
             regions.append(page.trim(side))
-            cuts.append(best_gap(page, regions[-1], least, seams=True))
+            cuts.append(best_gap(page, regions[-1], least, seams=True, strict=strict))
+        if strict:  # the bounds have risen
+            cuts = [best_gap(page, r, least, seams=True, strict=True) for r in regions]
+    if any(
+        (cut := best_gap(page, r, least, seams=False, strict=True)) and cut.score >= AS_WIDE * narrowest
+        for r in regions
+    ):
+        return []
     return regions
 
 
-def best_gap(page: Page, region: Region, least: float, *, seams: bool) -> _Cut | None:
-    """The widest gap of a region with a body on either side."""
+def best_gap(page: Page, region: Region, least: Sequence[float], *, seams: bool, strict: bool) -> _Cut | None:
+    """The widest gap of a region with a body on either side; ``strict``: with a panel's size and cover, too."""
     best: _Cut | None = None
     for gap in page.gaps(region):
         score = gap.width / page.longest
         if _tiled(page, region, gap):
             score *= 3
-        if score >= least and (best is None or score > best.score) and _stands(page, region, gap):
+        if score >= least[gap.axis] and (best is None or score > best.score) and _stands(page, region, gap, strict):
             best = _Cut(gap, score)
     if best is None and seams:
         hard = [(gap, share) for gap, share in page.seams(region) if share >= SEAM]
         if len(hard) <= 3:  # more are the cells of a table or heat map
             for gap, share in hard:
-                if (best is None or share * least > best.score) and _stands(page, region, gap):
-                    best = _Cut(gap, share * least)
+                if (best is None or share * least[gap.axis] > best.score) and _stands(page, region, gap, strict):
+                    best = _Cut(gap, share * least[gap.axis])
     return best
 
 
-def _stands(page: Page, region: Region, gap: Gap) -> bool:
+def _stands(page: Page, region: Region, gap: Gap, strict: bool) -> bool:
     """Whether both sides are large enough for a panel and hold more than text."""
     for side in region.cut(gap.axis, gap.middle):
         part = page.trim(side)
-        if min(part.width, part.height) < BODY * page.longest or not page.has_body(part):
+        if min(part.width, part.height) < (LEAST_SIDE if strict else BODY) * page.longest:
+            return False
+        if strict and part.width * part.height < LEAST_AREA * page.width * page.height:
+            return False
+        if page.covered(part) < (LEAST_COVER if strict else 1e-9):
             return False
     return True
 
@@ -190,28 +220,20 @@ def _tiled(page: Page, region: Region, gap: Gap) -> bool:
     return min(shares) >= TILE
 
 
-def more_pieces(page: Page, pieces: list[Piece], missing: Sequence[str]) -> list[tuple[Piece, str | None]]:
-    """Cut pieces in which letters went unread: one more piece per missing letter, where a gap allows it.
-
-    Each piece with its name: the letter read in it, else the missing one that follows on the letter it was cut from.
-    """
-    named: list[tuple[Piece, str | None]] = [(piece, piece.letter.name if piece.letter else None) for piece in pieces]
-    for letter in missing:
-        best: tuple[float, int, Gap] | None = None
-        before = max((name for _, name in named if name and name < letter), default=None)
-        for index, (piece, name) in enumerate(named):
-            cut = best_gap(page, piece.region, LEAST_COUNTED_GAP, seams=False)
-            if cut is None:
-                continue
-            score = cut.score * (2 if name == before else 0.5)
-            if score >= LEAST_GAP and (best is None or score > best[0]):
-                best = score, index, cut.gap
-        if best is None:
-            continue
-        _, index, gap = best
-        piece, name = named.pop(index)
-        sides = [page.trim(side) for side in piece.region.cut(gap.axis, gap.middle)]
-        holder = int(piece.letter is not None and piece.letter.middle(gap.axis) >= gap.middle)
-        named.append((Piece(sides[holder], piece.letter), name))
-        named.append((Piece(sides[1 - holder], None), letter))
-    return named
+def more_pieces(page: Page, pieces: Sequence[Piece], missing: int) -> list[Piece]:
+    """Cut pieces in which letters went unread: one more piece per missing letter, where a gap allows it."""
+    pieces = list(pieces)
+    least = (LEAST_COUNTED_GAP * 1.5,) * 2
+    for _ in range(missing):
+        cuts = [best_gap(page, piece.region, least, seams=False, strict=False) for piece in pieces]
+        scores = [cut.score if cut else -1.0 for cut in cuts]
+        widest = scores.index(max(scores))
+        cut = cuts[widest]
+        if cut is None:
+            break
+        region, letter = pieces.pop(widest)
+        axis, at = cut.gap.axis, cut.gap.middle
+        for side, later in zip(region.cut(axis, at), (False, True), strict=True):
+            holds = letter is not None and (letter.middle(axis) >= at) is later
+            pieces.append(Piece(page.trim(side), letter if holds else None))
+    return pieces
