@@ -16,8 +16,9 @@ import pyarrow as pa
 from biomedica_assets import schemas
 from biomedica_assets.dataset.queries import from_parquet, load, local_parquet
 from biomedica_assets.search.documents import TABLES, paths_by_partition
-from biomedica_assets.store.catalogue import Generation, removed_since
+from biomedica_assets.store.catalogue import Generation
 from biomedica_assets.store.files import Files
+from biomedica_assets.store.news import withdrawn_since
 
 STATES_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("article_id", "chunk", "inputs", "content")] + [("figures", pa.int64())]
@@ -40,7 +41,7 @@ def plan_delta(connection: duckdb.DuckDBPyConnection, files: Files, generation: 
     digests = [_digest([paths[name].get(chunk, "") for name in TABLES]) for chunk in generation.chunks]
     load(connection, "chunks", _texts(chunk=list(generation.chunks), digest=digests))
     load(connection, "pubmed_files", _texts(partition=list(paths["metadata"]), path=list(paths["metadata"].values())))
-    load(connection, "withheld", _texts(id=sorted(removed_since(files, generation))))
+    load(connection, "withheld", _texts(id=sorted(withdrawn_since(files, generation))))
     log = "(SELECT NULL::BIGINT AS pmid, NULL::VARCHAR AS partition WHERE false)"
     if "pubmed_log" in generation.files:
         log = f"(FROM {from_parquet(files, generation.files['pubmed_log'].path)} WHERE is_newest)"

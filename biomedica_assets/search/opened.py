@@ -34,8 +34,8 @@ DEPTH = 300
 ARTICLE_DEPTH = 1000
 """How many figures are looked at when they are grouped by article."""
 COUNTED = 1000
-"""Up to so many figures with the words, a hybrid search's total is right from the first page on; above, `DEPTH` too much
-at most until the pages come to what words alone found: counting costs as much as the ranking by words did."""
+"""Up to so many figures with the words, a hybrid search's total is right from the first page on; above, `DEPTH` too
+much at most until the pages come to what words alone found: counting costs as much as the ranking by words did."""
 FACET_SIZE = 30
 _FILTERED_BY = {
     "year": ("published_from", "published_to"),

@@ -26,8 +26,9 @@ from biomedica_assets.serve.problems import ProblemError
 from biomedica_assets.serve.records import ArticleRecord, FigureRecord, Recent, Records
 from biomedica_assets.serve.thumbnails import Thumbnails
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.catalogue import Generation, read_generation, removed_since
+from biomedica_assets.store.catalogue import Generation, read_generation
 from biomedica_assets.store.files import Files
+from biomedica_assets.store.news import withdrawn_since
 from biomedica_assets.store.withdrawals import read_withdrawals, withdrawal_stamps
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def read_view(files: Files, stamps: tuple[Any, ...] = ()) -> View:
     gone: dict[int, str] = {}
     for row in read_withdrawals(files).to_pylist():
         withdrawn[row["listed_id"]] = withdrawn[row["article_id"]] = gone[row["pmcid"]] = row["reason"]
-    withdrawn |= dict.fromkeys(removed_since(files, generation), "removed")
+    withdrawn |= withdrawn_since(files, generation)
     return View(generation, withdrawn, gone, stamps)
 
 

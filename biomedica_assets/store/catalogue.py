@@ -35,6 +35,7 @@ from biomedica_assets.store.manifests import (
     list_releases,
     read_chunk_manifests,
 )
+from biomedica_assets.store.news import withdrawn_since
 
 POINTER = "catalogue/generation.json"
 WITHDRAWALS = "withdrawals.parquet"
@@ -325,7 +326,7 @@ def open_catalogue(url: str | Files) -> duckdb.DuckDBPyConnection:
     generation = read_generation(files)
     if generation is None:
         raise FileNotFoundError(f"{files.url} has no catalogue yet: materialize the asset `catalogue`")
-    return open_views(files, generation, removed_since(files, generation))
+    return open_views(files, generation, set(withdrawn_since(files, generation)))
 
 
 def open_views(files: Files, generation: Generation, withheld: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
@@ -415,17 +416,6 @@ def write_local_database(files: Files, generation: Generation) -> Path | None:
             connection.execute("COMMIT")
         files.put_file(path, "catalogue.duckdb")
     return target
-
-
-def removed_since(files: Files, generation: Generation) -> set[str]:
-    """Listed ids that file lists newer than the generation remove."""
-    withdrawn: set[str] = set()
-    for release in list_releases(files):
-        if release not in generation.releases:
-            with files.open_seekable(file_list_path(release)) as file:
-                table = pq.read_table(file, columns=["listed_id"], filters=[("action", "=", "remove")])
-            withdrawn.update(table.column("listed_id").to_pylist())
-    return withdrawn
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The withdrawal list as readers see it now: what must not be served, whatever snapshot, export or stream names it.
 
-The list is made with every catalogue generation (see `catalogue`); removals of file lists that are newer than the
-generation are added here. What does not belong here: masking inside one reader (`catalogue`, `snapshots`).
+The list is made with every catalogue generation (see `catalogue`); what is withdrawn behind the generation (`news`) is
+added here. What does not belong here: masking inside one reader (`catalogue`, `snapshots`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
-from biomedica_assets.store.catalogue import POINTER, WITHDRAWALS, read_generation, removed_since
+from biomedica_assets.store.catalogue import POINTER, WITHDRAWALS, read_generation
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import list_releases
+from biomedica_assets.store.news import list_chunks, withdrawn_since
 
 
 def read_withdrawals(files: Files) -> pa.Table:
@@ -24,7 +25,7 @@ def read_withdrawals(files: Files) -> pa.Table:
         return schemas.WITHDRAWALS.arrow.empty_table()
 
 
-def withdrawal_stamps(files: Files) -> tuple[str | None, ...]:
+def withdrawal_stamps(files: Files) -> tuple[object, ...]:
     """Marks that differ when what must not be served may: cheap enough to be asked for every few seconds."""
 
     def stamp(path: str) -> str | None:
@@ -33,7 +34,7 @@ def withdrawal_stamps(files: Files) -> tuple[str | None, ...]:
         except FileNotFoundError:
             return None
 
-    return (stamp(POINTER), stamp(WITHDRAWALS), *list_releases(files))
+    return (stamp(POINTER), stamp(WITHDRAWALS), *list_releases(files), *list_chunks(files))
 
 
 def withdrawn_ids(files: Files) -> frozenset[str]:
@@ -45,4 +46,4 @@ def withdrawn_ids(files: Files) -> frozenset[str]:
     table = read_withdrawals(files)
     ids = {*table.column("listed_id").to_pylist(), *table.column("article_id").to_pylist()}
     generation = read_generation(files)
-    return frozenset(ids | removed_since(files, generation) if generation else ids)
+    return frozenset(ids.union(withdrawn_since(files, generation)) if generation else ids)

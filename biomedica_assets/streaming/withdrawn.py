@@ -1,8 +1,8 @@
 """The withdrawal list as a stream pins it: named by the immutable files that it consists of, and readable again.
 
-The list is the newest generation's file and what the file lists of newer releases remove. A cursor names both, so that
-the bytes before and behind it can be worked out again while the list goes on growing. What does not belong here: what
-a list does to a stream (`plan`).
+The list is the newest generation's file and what newer file lists and chunks withdraw. A cursor names all of them, so
+that the bytes before and behind it can be worked out again while the list goes on growing. What does not belong here:
+what a list does to a stream (`plan`).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 
 from biomedica_assets.store.catalogue import read_generation
 from biomedica_assets.store.files import Files, NotListableError
-from biomedica_assets.store.manifests import file_list_path, list_releases
+from biomedica_assets.store.news import news_since, withdrawn_by
 from biomedica_assets.streaming.selection import StateGoneError, StreamError
 
 _FILE = re.compile(r"catalogue/withdrawals-([0-9a-f]{16})\.parquet")
 _HASH = re.compile(r"[0-9a-f]{16}")
-_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+_NEWS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
 
 class ListId(NamedTuple):
-    """Names one state of the withdrawal list: hash of the generation's file, releases whose removals come on top."""
+    """Names one state of the withdrawal list: hash of the generation's file, and what comes on top (`news_since`)."""
 
     file: str = ""
-    releases: tuple[str, ...] = ()
+    news: tuple[str, ...] = ()
 
 
 NOTHING = ListId()
@@ -40,10 +40,9 @@ def newest_list(files: Files) -> ListId:
     match = _FILE.fullmatch(generation.files["withdrawals"].path)
     assert match, generation.files["withdrawals"].path
     try:
-        releases = [name for name in list_releases(files) if name not in generation.releases]
+        return ListId(match[1], news_since(files, generation))
     except NotListableError:
-        releases = []
-    return ListId(match[1], tuple(sorted(releases)))
+        return ListId(match[1])
 
 
 def listed_ids(files: Files, name: ListId) -> frozenset[str]:
@@ -53,7 +52,7 @@ def listed_ids(files: Files, name: ListId) -> frozenset[str]:
         StreamError: not a name of a list.
         StateGoneError: the file is not kept any more.
     """
-    if (name.file and not _HASH.fullmatch(name.file)) or not all(_RELEASE.fullmatch(r) for r in name.releases):
+    if (name.file and not _HASH.fullmatch(name.file)) or not all(_NEWS.fullmatch(one) for one in name.news):
         raise StreamError("not the name of a withdrawal list")
     ids: set[str] = set()
     try:
@@ -61,10 +60,7 @@ def listed_ids(files: Files, name: ListId) -> frozenset[str]:
             with files.open_seekable(f"catalogue/withdrawals-{name.file}.parquet") as file:
                 table = pq.read_table(file, columns=["listed_id", "article_id"])
             ids.update(table.column("listed_id").to_pylist(), table.column("article_id").to_pylist())
-        for release in name.releases:
-            with files.open_seekable(file_list_path(release)) as file:
-                table = pq.read_table(file, columns=["listed_id"], filters=[("action", "=", "remove")])
-            ids.update(table.column("listed_id").to_pylist())
+        ids.update(withdrawn_by(files, name.news))
     except FileNotFoundError as error:
         raise StateGoneError(
             "the withdrawal list that this stream began with is not in the store any more: begin a new epoch"
