@@ -3,8 +3,8 @@
     python -m benchmarks.entities_quality [--quick] [--leave-out] [--corpora FOLDER]
     python -m benchmarks.entities_quality --corpus PATH --types Disease=disease [--split test]
 
-Needs ../shared/data/ner for the corpora and ../shared/corpus for the captions. `--corpus` scores any folder, file or tar
-archive of IOB or CoNLL files (token first, label last, by tab or space); `--types` maps its labels to ours, several as
+Needs ../shared/data/ner for the corpora and ../shared/corpus for the captions. `--corpus` scores any folder, file or
+tar archive of IOB or CoNLL files (token first, label last, by tab or space); `--types` maps its labels to ours, several as
 `Anatomy=tissue+cell_type`.
 
 exact: span and type as annotated; overlap: a mention of the type shares a character with an annotated one. Ways:
@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import real_articles
-from benchmarks.measure import SHARED
+from benchmarks.measure import SHARED, Table, arguments_of, mib, run
 from biomedica_assets.entities.annotators import Entity
-from biomedica_assets.entities.corpora import Sentence
+from biomedica_assets.entities.corpora import CORPORA, Sentence, read_corpus
 from biomedica_assets.entities.offline import OfflineAnnotator
 from biomedica_assets.entities.tagger import Tagger
 from biomedica_assets.entities.vocabulary import TYPES, Vocabulary
@@ -216,3 +218,116 @@ def hand_marked(half: str) -> dict[str, dict[str, list[str]]] | None:
     if not (SHARED / "corpus").exists():
         return None
     return _shown(judge_captions([g for g in marked() if g.half == half], annotators()))
+
+
+def speed(copies: str) -> dict[str, float]:
+    """Step: CPU seconds and memory of annotating the corpus's captions, loading apart."""
+    texts = list(caption_texts().values())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    started = time.process_time()
+    annotator = OfflineAnnotator.shipped()
+    annotator.annotate("mice")
+    loaded = time.process_time()
+    with_files = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found = with_ids = 0
+    for _ in range(int(copies)):
+        for begin in range(0, len(texts), PIECE):
+            for entities in annotator.annotate_many(texts[begin : begin + PIECE]):
+                found += len(entities)
+                with_ids += sum(bool(e.ids) for e in entities)
+    cpu = time.process_time() - loaded
+    return {
+        "texts": len(texts) * int(copies),
+        "characters": sum(map(len, texts)) * int(copies),
+        "load": loaded - started,
+        "cpu": cpu,
+        "files": with_files - before,
+        "found": found,
+        "with_ids": with_ids,
+    }
+
+
+def _scores(title: str, answer: dict[str, dict[str, list[str]]], table: Table) -> None:
+    for way, kinds in answer.items():
+        for kind, cells in kinds.items():
+            table.rows.append((title, kind, way, *cells))
+
+
+HEADER = ("texts", "type", "way", "exact F1", "overlap F1", "precision", "recall", "mentions")
+
+
+def benchmark(quick: bool, *, leave_out: bool = False) -> Iterator[Table]:
+    """Tables of quality on each corpus that is there, then speed."""
+    names = [c.name for c in CORPORA][: 2 if quick else None]
+    if CORPORA_FOLDER.exists():
+        table = Table("Entities: test part of each corpus, the shipped tagger", HEADER)
+        for name in names:
+            _scores(name, run("benchmarks.entities_quality", "--step", "in_domain", name).answer, table)
+        yield table
+        if leave_out:
+            table = Table("Entities: test part of each corpus, taught by the other corpora alone", HEADER)
+            for name in names:
+                _scores(name, run("benchmarks.entities_quality", "--step", "left_out", name).answer, table)
+            yield table
+    for half in ("dev", "test"):
+        answer = run("benchmarks.entities_quality", "--step", "hand_marked", half).answer
+        if answer:
+            table = Table(f"Entities: real captions marked by hand, {half} half", HEADER)
+            _scores("captions", answer, table)
+            yield table
+    if (SHARED / "corpus").exists():
+        used = run("benchmarks.entities_quality", "--step", "speed", 1 if quick else 4)
+        one = used.answer
+        table = Table("Entities: cost of annotating captions", ("what", "value"))
+        table.rows += [
+            ("captions", f"{one['texts']:,} of {one['characters'] / one['texts']:.0f} characters"),
+            ("CPU s per 1,000 captions", f"{1000 * one['cpu'] / one['texts']:.2f}"),
+            ("CPU s to load", f"{one['load']:.2f}"),
+            ("memory of the files when loaded", mib(one["files"])),
+            ("peak memory of the process, corpus included", mib(used.memory)),
+            ("CPU h for 24 million captions", f"{CAPTIONS_24M * one['cpu'] / one['texts'] / 3600:.1f}"),
+            ("entities per caption", f"{one['found'] / one['texts']:.2f}"),
+            ("share with ids", f"{one['with_ids'] / max(one['found'], 1):.3f}"),
+        ]
+        yield table
+
+
+def types_of(text: str) -> dict[str, str]:
+    """``Disease=disease,CL=cell_type+cell_line`` as {their label: our types joined by +}."""
+    pairs = dict(part.split("=", 1) for part in text.split(","))
+    unknown = {kind for kinds in pairs.values() for kind in kinds.split("+")} - set(TYPES)
+    if unknown:
+        raise SystemExit(f"no types {', '.join(sorted(unknown))}; ours: {', '.join(TYPES)}")
+    return pairs
+
+
+def other_corpus(path: Path, types: str, split: str) -> Table:
+    """Scores on any corpus of IOB files."""
+    labels = types_of(types)
+    sentences = list(read_corpus(path, split, labels))
+    table = Table(f"Entities: {path.name}, {len(sentences):,} sentences", HEADER)
+    _scores(path.name, _shown(judge(sentences, {kind: kind.split("+") for kind in set(labels.values())})), table)
+    return table
+
+
+def _main() -> None:
+    parser = arguments_of(__doc__)
+    parser.add_argument("--leave-out", action="store_true", help="teach taggers without each corpus too (30 CPU min)")
+    parser.add_argument("--corpus", type=Path, help="score this folder, file or tar archive alone")
+    parser.add_argument("--types", help="LABEL=type[+type],... of --corpus")
+    parser.add_argument("--split", default="", help="train, devel or test of --corpus; else all its files")
+    arguments = parser.parse_args()
+    if arguments.step:
+        steps = {"in_domain": in_domain, "left_out": left_out, "hand_marked": hand_marked, "speed": speed}
+        print(json.dumps(steps[arguments.step[0]](*arguments.step[1:])))
+    elif arguments.corpus:
+        if not arguments.types:
+            parser.error("--corpus needs --types, for instance Disease=disease")
+        print(other_corpus(arguments.corpus, arguments.types, arguments.split).markdown())
+    else:
+        for table in benchmark(arguments.quick, leave_out=arguments.leave_out):
+            print(table.markdown(), flush=True)
+
+
+if __name__ == "__main__":
+    _main()

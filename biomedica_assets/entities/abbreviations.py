@@ -1,4 +1,4 @@
-"""Short forms that a text explains: "hepatocellular carcinoma (HCC)", and legends like "HCC, hepatocellular carcinoma;".
+"""Short forms that a text explains: "hepatocellular carcinoma (HCC)", or in a legend "HCC, hepatocellular carcinoma;".
 
 Belongs here: pairs of short and long form by offsets. Does not belong here: what they mean. The matching of letters is
 that of Schwartz and Hearst (2003).

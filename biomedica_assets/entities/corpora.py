@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from biomedica_assets.entities.words import read
-
 _CLOSE_BEFORE = frozenset(".,;:)]}%?!'’”")
 _CLOSE_BEHIND = frozenset("([{“")
 _CLOSE_BOTH = frozenset("-/‐‑–+")
@@ -76,7 +74,7 @@ CORPORA = (
         },
     ),
 )
-"""Crichton, Pyysalo, Chiu and Korhonen 2017 (CC BY 4.0); ``cell`` is type or line, ``anatomy`` whatever is of a body."""
+"""Crichton et al. 2017 (CC BY 4.0). ``cell`` is a type or line, ``anatomy`` whatever is of a body."""
 
 
 def read_iob(lines: Iterator[str], labels: Mapping[str, str] | None = None) -> Iterator[Sentence]:
@@ -103,35 +101,28 @@ def sentence_of(tokens: list[tuple[str, str]], labels: Mapping[str, str] | None)
     """A sentence of tokens and labels; spaces are put where text has them."""
     parts: list[str] = []
     spans: list[Span] = []
-    at, glue, previous, odd_quote = 0, True, "", False
-    open_type, begin, end = "", 0, 0
-    for token, label in [*tokens, ("", "O")]:
-        mark, _, kind = label.partition("-")
-        if labels is not None:
-            kind = labels.get(kind, "") if kind else next(iter(labels.values()), "") if mark != "O" else ""
-        elif not kind and mark != "O":
-            kind = "entity"
-        if not kind:
-            mark = "O"
-        spaced = not (
-            glue or (token and token in _CLOSE_BEFORE) or token in _CLOSE_BOTH or (token == '"' and odd_quote)
-        )
-        if spaced and token:
+    at, glued, quoted = 0, True, False
+    kind, begin, end = "", 0, 0
+    for word, label in [*tokens, ("", "O")]:
+        mark, _, name = label.partition("-")
+        if mark != "O" and labels is not None:
+            name = labels.get(name, "") if name else next(iter(labels.values()))
+        own = "" if mark == "O" else name or ("" if labels else "entity")
+        quote = word == '"'
+        if word and not (glued or word in _CLOSE_BEFORE or word in _CLOSE_BOTH or (quote and quoted)):
             parts.append(" ")
             at += 1
-        starts = mark in ("B", "S", "U") or (mark in ("I", "E", "L", "M") and (kind != open_type))
-        if open_type and (mark == "O" or starts):
-            spans.append(Span(begin, end, open_type))
-            open_type = ""
-        if starts:
-            open_type, begin = kind, at
-        parts.append(token)
-        at += len(token)
+        begins = bool(own) and (mark in "BSU" or own != kind)
+        if kind and (begins or not own):
+            spans.append(Span(begin, end, kind))
+            kind = ""
+        if begins:
+            kind, begin = own, at
+        parts.append(word)
+        at += len(word)
         end = at
-        glue = token in _CLOSE_BEHIND or token in _CLOSE_BOTH or (token == '"' and not odd_quote)
-        odd_quote ^= token == '"'
-        previous = token
-    del previous
+        glued = word in _CLOSE_BEHIND or word in _CLOSE_BOTH or (quote and not quoted)
+        quoted ^= quote
     return Sentence("".join(parts), tuple(spans))
 
 
@@ -164,19 +155,3 @@ def _files(path: Path) -> Iterator[tuple[str, str]]:
     else:
         for file_path in sorted(p for p in path.rglob("*") if p.suffix in suffixes):
             yield file_path.relative_to(path).as_posix(), file_path.read_text("utf-8", "replace")
-
-
-def token_labels(sentence: Sentence, kind: str) -> tuple[list[str], list[str]]:
-    """Our tokens of a sentence and the label (B, I, O) of each for one type."""
-    tokens = read(sentence.text)
-    out = ["O"] * len(tokens.words)
-    for span in sentence.spans:
-        if span.type == kind:
-            inside = [
-                i
-                for i, (s, e) in enumerate(zip(tokens.starts, tokens.ends, strict=True))
-                if s < span.end and e > span.start
-            ]
-            for position, i in enumerate(inside):
-                out[i] = "I" if position else "B"
-    return tokens.words, out

@@ -48,52 +48,13 @@ _TAIL = re.compile(
     r"[\s-]+(?:genes?|proteins?|mRNAs?|receptors?|promoters?|antibod(?:y|ies)|transcripts?)$", re.IGNORECASE
 )
 _MODIFIERS = frozenset(
-    [
-        "left",
-        "right",
-        "bilateral",
-        "upper",
-        "lower",
-        "anterior",
-        "posterior",
-        "acute",
-        "chronic",
-        "severe",
-        "mild",
-        "moderate",
-        "primary",
-        "secondary",
-        "metastatic",
-        "recurrent",
-        "advanced",
-        "early",
-        "late",
-        "human",
-        "mouse",
-        "murine",
-        "rat",
-        "bovine",
-        "porcine",
-        "adult",
-        "fetal",
-        "neonatal",
-        "normal",
-        "healthy",
-        "invasive",
-        "progressive",
-        "suspected",
-        "active",
-        "total",
-        "phospho",
-        "recombinant",
-        "endogenous",
-        "wild-type",
-        "mutant",
-        "activated",
-        "cultured",
-        "primary",
-        "isolated",
-    ]
+    re.findall(
+        r"[\w-]+",
+        "left right bilateral upper lower anterior posterior acute chronic severe mild moderate primary "
+        "secondary metastatic recurrent advanced early late human mouse murine rat bovine porcine adult "
+        "fetal neonatal normal healthy invasive progressive suspected active total phospho recombinant "
+        "endogenous wild-type mutant activated cultured primary isolated",
+    )
 )
 
 

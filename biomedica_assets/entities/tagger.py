@@ -1,4 +1,4 @@
-"""The learned tagger: linear-chain CRFs, one for each type, over the same attributes, applied to many sentences at once.
+"""The learned tagger: linear-chain CRFs, one for each type, over the same attributes, for many sentences at once.
 
 Belongs here: the model's file, scores, the best labels, probabilities. Does not belong here: learning (`train`), what
 becomes of the spans (`offline`).

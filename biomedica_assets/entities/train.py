@@ -63,25 +63,25 @@ def training_sentences(folder: Path, model: str, left_out: Collection[str] = ())
     """Training and development sentences of all corpora that annotate a model's type.
 
     AnatEM holds every sentence of BioNLP13CG under one type for all anatomy; there the finer types are used. Its other
-    spans get the type that BioNLP13CG mostly gives to spans with the same last word. Sentences that stand in a
-    corpus that is left out are left out wherever they stand.
+    spans get the type that BioNLP13CG mostly gives to spans with the same last word. Sentences of a corpus that is
+    left out are left out wherever they stand (but BioNLP13CG, which lies within AnatEM, stays when that one is left
+    out and only the rest of it is the test), and so are those of any corpus's test part.
     """
-    hidden = {
-        s.text for name in left_out for split in ("train", "devel", "test") for s in sentences_of(folder, name, split)
-    }
+    parts = ("train", "devel", "test")
+    finer_texts = {s.text for split in parts for s in sentences_of(folder, "BioNLP13CG", split)}
+    hidden = {s.text for name in left_out for split in parts for s in sentences_of(folder, name, split)}
+    if "AnatEM" in left_out:
+        hidden -= finer_texts
     kept_for_test = {s.text for c in CORPORA for s in sentences_of(folder, c.name, "test")}
     for corpus in sources_of(model):
         if corpus.name in left_out:
             continue
         finer = corpus.name == "AnatEM"
-        known = (
-            {s.text for split in ("train", "devel", "test") for s in sentences_of(folder, "BioNLP13CG", split)}
-            if finer
-            else set()
-        )
         for split in ("train", "devel"):
             for sentence in sentences_of(folder, corpus.name, split):
-                if sentence.text in hidden or sentence.text in kept_for_test or sentence.text in known:
+                if sentence.text in hidden or sentence.text in kept_for_test:
+                    continue
+                if finer and sentence.text in finer_texts:
                     continue
                 yield with_tissues(sentence, anatomy_words(folder)) if finer else sentence
 
@@ -130,7 +130,7 @@ def labelled(sentences: Sequence[Sentence], kind: str, reader: Reader) -> Iterat
         batch, _ = reader.read([s.text for s in some])
         codes = batch.codes
         for number, sentence in enumerate(some):
-            first, behind = int(batch.first[number]), int(batch.first[number + 1])
+            first = int(batch.first[number])
             own = batch.tokens[number]
             labels = ["O"] * len(own.words)
             for span in sentence.spans:
@@ -146,7 +146,6 @@ def labelled(sentences: Sequence[Sentence], kind: str, reader: Reader) -> Iterat
             cuts = [*own.breaks, len(own.words)]
             for a, b in itertools.pairwise(cuts):
                 yield items(own.words[a:b], codes[first + a : first + b]), labels[a:b]
-            del behind
 
 
 @cache
@@ -220,7 +219,6 @@ def exported(
             transitions[number, number_of[before], number_of[label]] = round(weight * SCALE)
         transitions[number, number_of["O"], number_of["I"]] = -100 * SCALE
     order = sorted(cells)
-    assert all(len(OFFSETS) * width <= 256 for _ in order)
     return {
         "models": np.frombuffer(" ".join(models).encode(), np.uint8),
         "attributes": np.frombuffer("\n".join(order).encode(), np.uint8),
@@ -256,9 +254,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arrays = train(arguments.folder)
     write(arrays, arguments.out)
-    print(
-        f"{len(arrays['counts']):,} attributes, {len(arrays['weights']):,} weights, {arguments.out.stat().st_size:,} bytes"
-    )
+    size = arguments.out.stat().st_size
+    print(f"{len(arrays['counts']):,} attributes, {len(arrays['weights']):,} weights, {size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -26,61 +26,18 @@ COMMON_WORDS = Path(__file__).with_name("common_words.txt")
 """Words that running text writes in small letters: no symbol is looked for that is one of them with a capital."""
 
 STOPPED = {
-    "disease": frozenset(
-        ["disease", "disorder", "condition", "syndrome", "can", "rich", "common", "complete", "genetic", "dependence", "scar", "dis"]
-    ),
-    "chemical": frozenset(
-        ["protein", "peptide", "antigen", "acid", "probe", "molecule", "adjuvant", "ion", "mixture", "cluster", "metabolite", "inhibitor", "nutrient", "element", "role", "food", "fat", "drug", "agent", "base", "salt", "gene", "dna", "rna", "sirna", "mrna", "mirna", "nucleotide", "epitope", "antibody", "dye", "solution", "buffer", "compound", "factor", "group", "solvent", "ligand", "polymer", "aminoacid", "afactor", "amurine"]
-    ),
-    "gene": frozenset(
-        ["protein", "gene", "antibody", "enzyme", "antigen", "chromatin", "receptor", "kinase", "anova", "ecm", "emt", "otu", "trt", "ubc", "rbp"]
-    ),
-    "species": frozenset(
-        ["white", "blue", "spot", "sole", "tree", "plant", "arrowhead", "spider", "bias", "parasite", "red", "green", "black", "light", "dash", "bar", "virus", "host", "sponge", "crab", "snap", "sand", "drill", "monitor", "ray", "skate", "perch", "swift", "kite"]
-    ),
-    "cell_line": frozenset(["cellline", "sem", "label", "cos", "anova", "fig", "control", "scale", "bar"]),
-    "cell_type": frozenset(("ml",)),
-    "tissue": frozenset(
-        ["scale", "bar", "tube", "life", "adult", "wood", "xenograft", "lunar", "sheath", "line", "area", "region", "zone", "side", "wall", "body", "part", "bed", "base", "stage", "surface", "layer", "segment", "structure", "junction", "tip", "edge", "matrix", "section"]
-    ),
+    kind: frozenset(names.split())
+    for kind, _, names in (
+        line.partition(": ")
+        for line in Path(__file__).with_name("stopped_names.txt").read_text("utf-8").splitlines()
+        if not line.startswith("#")
+    )
 }
-"""Names that mean something else nearly always, by type; seen in captions of the development half."""
+"""Names that mean something else nearly always, by type, folded and run together."""
 
 MOST_IDS, MOST_SENSES = 4, 6
 _ELEMENTS = frozenset(
-    [
-        "Zn",
-        "Ca",
-        "Fe",
-        "Mg",
-        "Na",
-        "Cu",
-        "Mn",
-        "Co",
-        "Ni",
-        "Cd",
-        "Hg",
-        "Pb",
-        "Pt",
-        "Au",
-        "Ag",
-        "Al",
-        "Li",
-        "Cr",
-        "Se",
-        "Ti",
-        "Zr",
-        "Gd",
-        "La",
-        "Ce",
-        "Ru",
-        "Pd",
-        "Ir",
-        "O2",
-        "H2",
-        "CO",
-        "N2",
-    ]
+    re.findall(r"\w+", "Zn Ca Fe Mg Na Cu Mn Co Ni Cd Hg Pb Pt Au Ag Al Li Cr Se Ti Zr Gd La Ce Ru Pd Ir O2 H2 CO N2")
 )
 _SYMBOL_TYPES = frozenset(("gene", "cell_line"))
 _GREEK_NAMES = re.compile(r"alpha|beta|gamma|delta|epsilon|zeta|kappa|lambda|sigma|theta|omega", re.IGNORECASE)
@@ -144,10 +101,9 @@ def keys(name: str, kind: str, common: frozenset[str]) -> Iterator[tuple[str, bo
             yield spelling.capitalize(), False  # as in mouse
         return
     spelling = spelled(name, free=True)
-    if len(spelling) < (5 if len(tokens) > 1 else 3) or not re.search(r"[^\W\d_]{3}", name):
-        if not re.fullmatch(r"[A-Za-z]{1,2}[ -][Cc]ells?", name):
-            return
-    yield spelling, True
+    long_enough = len(spelling) >= (5 if len(tokens) > 1 else 3) and re.search(r"[^\W\d_]{3}", name)
+    if long_enough or re.fullmatch(r"[A-Za-z]{1,2}[ -][Cc]ells?", name):
+        yield spelling, True
 
 
 class Merger:
@@ -217,7 +173,7 @@ class Merger:
         return not (spelling == preferred and concept.type in ("tissue", "cell_type", "chemical", "disease"))
 
     def meanings(self, value: int) -> list[int]:
-        """Concepts of a name, the likeliest first; what is only somewhere called like an organ or species is no disease."""
+        """Concepts of a name, the likeliest first; what is only called like an organ or species is no disease."""
         senses = self.names[value]
         kinds = {self.concepts[n][0] for n in senses if (value, n) in self.preferred}
         if kinds & {"tissue", "species"}:
@@ -296,9 +252,8 @@ def main() -> None:
     common = frozenset(COMMON_WORDS.read_text().split())
     arrays, counts = arrays_of(Sources(arguments.wheels).concepts(), common)
     write(arrays, arguments.out)
-    print(
-        f"{len(arrays['delta_low']):,} names of {len(arrays['types']):,} concepts, {arguments.out.stat().st_size:,} bytes"
-    )
+    size = arguments.out.stat().st_size
+    print(f"{len(arrays['delta_low']):,} names of {len(arrays['types']):,} concepts, {size:,} bytes")
     for kind, count in sorted(counts.items()):
         print(f"  {kind:<10} {count:>9,} names")
 

@@ -113,7 +113,7 @@ def download(requirement: str, folder: Path) -> Path:
     pattern = f"{name.replace('-', '_')}-{version}-*.whl"
     if not list(folder.glob(pattern)):
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "-d", str(folder), requirement]
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True)  # noqa: S603 - our own words
     return next(folder.glob(pattern))
 
 
@@ -302,7 +302,8 @@ COMMON_TAXA = (
     (
         9606,
         "Homo sapiens",
-        "human, humans, patient, patients, people, person, persons, man, men, woman, women, child, children, infant, infants, participant, participants, boy, girl",
+        "human, humans, patient, patients, people, person, persons, man, men, woman, women, child, children, infant, "
+        "infants, participant, participants, boy, girl",
     ),
     (10090, "Mus musculus", "mouse, mice, murine, C57BL/6, BALB/c"),
     (10116, "Rattus norvegicus", "rat, rats, Sprague-Dawley, Wistar"),

@@ -36,12 +36,20 @@ def vocabulary(common: frozenset[str] = frozenset({"was"})) -> Vocabulary:
     return Vocabulary(arrays, "f" * 64)
 
 
-def tagger(weights: dict[str, dict[tuple[str, int, int], float]], models: tuple[str, ...] = ("disease",), names=None, transitions=None) -> Tagger:
+def tagger(
+    weights: dict[str, dict[tuple[str, int, int], float]],
+    models: tuple[str, ...] = ("disease",),
+    names=None,
+    transitions=None,
+) -> Tagger:
     """A tagger whose attributes weigh ``{attribute: {(model, offset, label): weight}}``."""
     width = len(models) * LABELS
     order = sorted(weights)
     cells = [
-        sorted((OFFSETS.index(o) * width + models.index(m) * LABELS + label, round(w * SCALE)) for (m, o, label), w in weights[a].items())
+        sorted(
+            (OFFSETS.index(o) * width + models.index(m) * LABELS + label, round(w * SCALE))
+            for (m, o, label), w in weights[a].items()
+        )
         for a in order
     ]
     moves = np.zeros((len(models), LABELS, LABELS), np.int32) if transitions is None else np.array(transitions)

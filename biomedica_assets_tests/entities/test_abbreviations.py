@@ -12,7 +12,10 @@ from biomedica_assets.entities.abbreviations import abbreviations
     [
         ("Patients with hepatocellular carcinoma (HCC) and others.", [("HCC", "hepatocellular carcinoma")]),
         ("The green fluorescent protein (GFP; green) is shown.", [("GFP", "green fluorescent protein")]),
-        ("HCC, hepatocellular carcinoma; NC, normal control.", [("HCC", "hepatocellular carcinoma"), ("NC", "normal control")]),
+        (
+            "HCC, hepatocellular carcinoma; NC, normal control.",
+            [("HCC", "hepatocellular carcinoma"), ("NC", "normal control")],
+        ),
         ("LV = left ventricle, RV: right ventricle.", [("LV", "left ventricle"), ("RV", "right ventricle")]),
         ("tumor necrosis factor-α (TNF-α)", [("TNF-α", "tumor necrosis factor-α")]),
         ("as seen before (Fig. 2) and (left)", []),

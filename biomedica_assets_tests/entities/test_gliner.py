@@ -62,10 +62,17 @@ def _tiny_model(tmp_path):
     tokenizer.pre_tokenizer = Whitespace()
     base = tmp_path / "base"
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]"
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
     ).save_pretrained(base)
     BertModel(
-        BertConfig(vocab_size=len(words) + 4, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
+        BertConfig(
+            vocab_size=len(words) + 4, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
+        )
     ).save_pretrained(base)
     config = GLiNERConfig(model_name=str(base), hidden_size=16, max_len=384, max_width=8, name="tiny", fine_tune=True)
     model = GLiNER.from_config(config) if hasattr(GLiNER, "from_config") else GLiNER(config)

@@ -18,7 +18,10 @@ def offline(weights):
     every = {"<begin>": {}, "<end>": {}}
     for word, model, label in weights:
         every.setdefault(f"w={word}", {})[model, 0, label] = 12.0
-    shapes = {shape: {(m, 0, O): 6.0 for m in MODELS} for shape in ("x=a", "x=Aa", "x=A", "x=A-", "x=(", "x=)", "x=.", "x=,", "x=A0")}
+    shapes = {
+        shape: {(m, 0, O): 6.0 for m in MODELS}
+        for shape in ("x=a", "x=Aa", "x=A", "x=A-", "x=(", "x=)", "x=.", "x=,", "x=A0")
+    }
     return OfflineAnnotator(vocabulary(), tagger(every | shapes, MODELS, transitions=[NEVER] * len(MODELS)))
 
 
@@ -49,7 +52,16 @@ def test_names_that_the_tagger_thinks_impossible_are_left():
 
 
 def test_cells_are_lines_or_types():
-    one = offline([("hela", "cell", B), ("cells", "cell", I), ("t", "cell", B), ("mda", "cell", B), ("-", "cell", I), ("231", "cell", I)])
+    one = offline(
+        [
+            ("hela", "cell", B),
+            ("cells", "cell", I),
+            ("t", "cell", B),
+            ("mda", "cell", B),
+            ("-", "cell", I),
+            ("231", "cell", I),
+        ]
+    )
     line, kind = one.annotate("HeLa cells, T cells")
     assert (line.text, line.type, line.ids) == ("HeLa", "cell_line", ("CVCL:0030",))
     assert (kind.text, kind.type, kind.ids) == ("T cells", "cell_type", ("CL:0000084",))
@@ -78,7 +90,15 @@ def test_ids_of_modified_names(names_only):
     assert names_only.link("breast cancer", "gene") == ((), None)
 
 
-@given(st.lists(st.one_of(st.text(), st.sampled_from(["Breast cancer (BC) of HeLa cells", "TNF-α in E. coli", "T cells\x00 lung\ud800"])), max_size=4))
+@given(
+    st.lists(
+        st.one_of(
+            st.text(),
+            st.sampled_from(["Breast cancer (BC) of HeLa cells", "TNF-α in E. coli", "T cells\x00 lung\ud800"]),
+        ),
+        max_size=4,
+    )
+)
 def test_any_texts(texts):
     one = offline([("lung", "tissue", B), ("cells", "cell", I), ("breast", "disease", B), ("cancer", "disease", I)])
     together = one.annotate_many(texts)

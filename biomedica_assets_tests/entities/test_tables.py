@@ -29,7 +29,11 @@ class Mice:
         at = text.lower().find("mice")
         if "fails" in text:
             raise AnnotatorError("cannot")
-        return [Entity(at, at + 4, text[at : at + 4], "species", ("NCBITaxon:10090",), "Mus musculus", "both", 0.9)] if at >= 0 else []
+        return (
+            [Entity(at, at + 4, text[at : at + 4], "species", ("NCBITaxon:10090",), "Mus musculus", "both", 0.9)]
+            if at >= 0
+            else []
+        )
 
     def annotate_many(self, texts):
         return [self.annotate(text) for text in texts]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from biomedica_assets.entities.batch import Reader
 from biomedica_assets.entities.features import OFFSETS, attributes, seen_at, shape
-from biomedica_assets.entities.tagger import B, I, LABELS, SCALE, O, Tagger, TaggerError, spans_of
+from biomedica_assets.entities.tagger import LABELS, SCALE, B, I, O, Tagger, TaggerError, spans_of
 from biomedica_assets_tests.entities.small import tagger, vocabulary
 
 WORDS = ("alpha", "beta", "gamma")

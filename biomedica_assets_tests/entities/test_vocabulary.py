@@ -64,7 +64,9 @@ def test_how_names_are_written():
 
 
 def test_names_whose_case_counts():
-    assert [n for n in ("TP53", "p53", "HeLa", "Lung", "caspase-3", "lung", "COPD", "breast cancer") if is_symbol(n)] == [
+    assert [
+        n for n in ("TP53", "p53", "HeLa", "Lung", "caspase-3", "lung", "COPD", "breast cancer") if is_symbol(n)
+    ] == [
         "TP53",
         "p53",
         "HeLa",

@@ -1,5 +1,7 @@
 """Tokens, sentences, folded spellings, hashes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,7 +45,7 @@ def test_tokens_are_runs_of_letters_and_digits_or_single_marks():
 def test_sentences(text, sentences):
     tokens = read(text)
     edges = [tokens.starts[b] for b in tokens.breaks] + [len(text)]
-    assert [text[a:b].strip() for a, b in zip(edges, edges[1:], strict=False)] == sentences
+    assert [text[a:b].strip() for a, b in pairwise(edges)] == sentences
 
 
 def test_a_sentence_has_a_longest_length():
@@ -52,7 +54,14 @@ def test_a_sentence_has_a_longest_length():
 
 @pytest.mark.parametrize(
     ("word", "folded"),
-    [("Tumours", "tumor"), ("arteries", "artery"), ("mitosis", "mitosis"), ("Virus", "virus"), ("β", "beta"), ("Sjögren", "sjogren")],
+    [
+        ("Tumours", "tumor"),
+        ("arteries", "artery"),
+        ("mitosis", "mitosis"),
+        ("Virus", "virus"),
+        ("β", "beta"),
+        ("Sjögren", "sjogren"),
+    ],
 )
 def test_folding(word, folded):
     assert fold(word) == folded
