@@ -5,12 +5,13 @@ What does not belong here: where the panels are (the room `panels`), thumbnails 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from biomedica_assets.images.probe import UNREADABLE, DamagedImage, open_image
+from biomedica_assets.images.probe import UNREADABLE, DamagedImage, ImageFacts, open_image
 
 MAX_PIXELS = 50_000_000
 """Larger images are not decoded: the same limit as that of the chunk pass by default."""
@@ -36,7 +37,16 @@ def crop(data: bytes, box: Box, *, max_pixels: int = MAX_PIXELS) -> bytes:
         ValueError: the box holds no pixel of the image.
         images.probe.ImageError: no image, too many pixels, or damaged.
     """
+    return crops(data, [box], max_pixels=max_pixels)[0]
+
+
+def crops(data: bytes, boxes: Sequence[Box], *, max_pixels: int = MAX_PIXELS) -> list[bytes]:
+    """Several boxes of an image, which is decoded once; see `crop`."""
     image, facts = open_image(data, max_pixels=max_pixels)
+    return [_crop(data, image, facts, box) for box in boxes]
+
+
+def _crop(data: bytes, image: Image.Image, facts: ImageFacts, box: Box) -> bytes:
     x, y, width, height = box
     left, upper, right, lower = max(x, 0), max(y, 0), min(x + width, image.width), min(y + height, image.height)
     if left >= right or upper >= lower:

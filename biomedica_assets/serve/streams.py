@@ -29,10 +29,9 @@ from biomedica_assets.store.files import TransientIOError
 from biomedica_assets.store.shards import SpanError
 from biomedica_assets.streaming.cursor import MAX_LENGTH, CursorError
 from biomedica_assets.streaming.plan import Part
-from biomedica_assets.streaming.planner import Planner, WithdrawnError
+from biomedica_assets.streaming.planner import AnyTar, Planner, WithdrawnError
 from biomedica_assets.streaming.reading import Block, open_source
-from biomedica_assets.streaming.selection import StateGoneError, StreamError
-from biomedica_assets.streaming.tar import Tar
+from biomedica_assets.streaming.selection import StateGoneError, StreamError, StreamUnit
 
 _log = logging.getLogger(__name__)
 _THREADS, _PLANNERS = 8, 4
@@ -50,6 +49,7 @@ class StreamQuery(FilterQuery, Part):
     subset: str | None = Field(None, max_length=63, description="only images of this subset")
     snapshot: str | None = Field(None, max_length=100, description="a snapshot instead of the newest state")
     state: str | None = Field(None, pattern="^[0-9a-f]{16}$", description="id of a state, as a plan gives it")
+    unit: StreamUnit = Field("image", description="panel: crops of panels that have a text of their own")
     cursor: str | None = Field(
         None, max_length=MAX_LENGTH, description="where to go on; then nothing else may be given"
     )
@@ -68,7 +68,12 @@ class StreamQuery(FilterQuery, Part):
 class PlanQuery(StreamQuery):
     """As for a stream."""
 
-    offset: int = Field(0, ge=0, lt=2**60, description="a byte of the stream: the cursor then goes on at its sample")
+    offset: int = Field(
+        0,
+        ge=0,
+        lt=2**60,
+        description="a byte of the stream, of panels the number of a sample: the cursor goes on there",
+    )
 
 
 class StreamPlan(BaseModel):
@@ -76,9 +81,9 @@ class StreamPlan(BaseModel):
 
     state: str = Field(description="the state of the dataset; name it to get the same again")
     samples: int = Field(description="samples that are sent")
-    bytes: int = Field(description="length of the tar")
-    checksum: str = Field(description="SHA-256 over the first 8 bytes of each image's SHA-256, in order")
-    etag: str = Field(description="names the bytes of the tar")
+    bytes: int | None = Field(description="length of the tar; null for panels, which are cut as they are sent")
+    checksum: str | None = Field(description="SHA-256 over the first 8 bytes of each image's SHA-256, in order")
+    etag: str | None = Field(description="names the bytes of the tar")
     cursor: str = Field(description="this stream from `offset` on")
     url: str = Field(description="address of that")
 
@@ -114,7 +119,8 @@ def router(state: State) -> APIRouter:
 
         The header `Biomedica-Cursor` pins what is sent. With it as `cursor`, and Range, a cut transfer goes on at any
         byte; without a cursor, Range needs If-Range or If-Match, since the dataset may have gone on. The last member,
-        `__end__`, says how many samples there were: a tar without it is cut.
+        `__end__`, says how many samples there were: a tar without it is cut. Streams of panels have no length and no
+        ranges: they go on by cursor, `/v1/streams/plan` gives one for any number of samples.
         """
         return await streams.answer(request, query)
 
@@ -130,7 +136,7 @@ def router(state: State) -> APIRouter:
             state=found.cursor.state,
             samples=len(found.plan),
             bytes=found.size,
-            checksum=found.plan.checksum(),
+            checksum=found.plan.checksum() if found.size is not None else None,
             etag=found.etag,
             cursor=cursor,
             url=f"{state.site.root}/v1/stream?cursor={cursor}",
@@ -161,12 +167,17 @@ class _Streams:
             "biomedica_streams", "Streams under way", multiprocess_mode="livesum", registry=state.metrics.registry
         )
 
-    def find(self, query: StreamQuery) -> Tar:
+    def find(self, query: StreamQuery) -> AnyTar:
         """The stream asked for. Raises ProblemError."""
         try:
             if query.cursor is None:
                 return self.planner.begin(
-                    query.part, query.filters, subset=query.subset, snapshot=query.snapshot, state=query.state
+                    query.part,
+                    query.filters,
+                    subset=query.subset,
+                    snapshot=query.snapshot,
+                    state=query.state,
+                    unit=query.unit,
                 )
             if extra := query.model_fields_set - {"cursor", "offset"}:
                 names = ", ".join(sorted(extra))
@@ -181,7 +192,7 @@ class _Streams:
         except StreamError as error:
             raise ProblemError(400, "stream", str(error)) from error
 
-    def _measured(self, query: StreamQuery) -> Tar:
+    def _measured(self, query: StreamQuery) -> AnyTar:
         """The stream asked for, its length and tag worked out: too long a reckoning for the event loop."""
         tar = self.find(query)
         _ = tar.etag, tar.size
@@ -206,15 +217,18 @@ class _Streams:
 
     async def _answer(self, request: Request, query: StreamQuery, held: _Held) -> Response:
         tar = await self.run(lambda: self._measured(query), self._planning)
-        etag = f'"{tar.etag}"'
         headers = {
-            "ETag": etag,
-            "Accept-Ranges": "bytes",
             "Cache-Control": "no-store",
             "Biomedica-State": tar.cursor.state,
             "Biomedica-Samples": str(len(tar.plan)),
             "Biomedica-Cursor": tar.cursor.encode(),
         }
+        if tar.size is None:
+            if query.cursor is not None:
+                await self.run(lambda: self.planner.check(tar), self._planning)
+            return await self._send(request, held, tar, 0, None, 200, {**headers, "Accept-Ranges": "none"})
+        etag = f'"{tar.etag}"'
+        headers |= {"ETag": etag, "Accept-Ranges": "bytes"}
         asked = request.headers
         if (match := asked.get("if-match")) and match.strip() != "*" and etag not in map(str.strip, match.split(",")):
             detail = "these are other bytes than If-Match names: go on with the cursor of the stream that you began"
@@ -233,10 +247,22 @@ class _Streams:
         elif names(asked.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         headers["Content-Length"] = str(length)
-        status = 206 if part else 200
+        return await self._send(request, held, tar, first, first + length, 206 if part else 200, headers)
+
+    async def _send(
+        self,
+        request: Request,
+        held: _Held,
+        tar: AnyTar,
+        first: int,
+        last: int | None,
+        status: int,
+        headers: dict[str, str],
+    ) -> Response:
+        """The answer with the stream from one of its places to another."""
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers, media_type="application/x-tar")
-        blocks = tar.read(self._source, first, first + length)
+        blocks: Iterator[Block] = tar.read(self._source, first, last)
         # The first block is read before anything is sent: what the store does not hold is still an error then.
         block = await self.run(lambda: _first(blocks))
         body = _Body(self, held, tar, first, block, blocks)
@@ -278,7 +304,7 @@ class _Body:
     """The blocks of a stream, each read while the one before is sent: one waits, and one is under way."""
 
     def __init__(
-        self, streams: _Streams, held: _Held, tar: Tar, first: int, block: Block | None, blocks: Iterator[Block]
+        self, streams: _Streams, held: _Held, tar: AnyTar, first: int, block: Block | None, blocks: Iterator[Block]
     ) -> None:
         self._streams, self._held = streams, held
         self._tar, self._first, self._block, self._blocks = tar, first, block, blocks
@@ -292,7 +318,7 @@ class _Body:
             while block is not None:
                 self._following = asyncio.ensure_future(run(lambda: next(self._blocks, None)))
                 yield block
-                sent += len(block)
+                sent = self._tar.behind(sent, block)
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     await run(partial(planner.check, self._tar, sent))
                     looked = time.monotonic()

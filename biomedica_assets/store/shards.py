@@ -118,20 +118,10 @@ class ShardWriter:
 
         A sample without an image has only its text and facts.
         """
-        head = _header(f"{key}.{extension}", len(image)) if image is not None else b""
-        image = image or b""
-        words = json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        text = caption.encode("utf-8", "replace")
-        sample = b"".join(
-            (
-                *(head, image, _padding(len(image))),
-                *(_header(f"{key}.json", len(words)), words, _padding(len(words))),
-                *(_header(f"{key}.txt", len(text)), text, _padding(len(text))),
-            )
-        )
+        sample, head = tar_sample(key, extension, image, caption, facts)
         if self._samples and self._offset + len(sample) + len(END) > self._max_bytes:
             self._finish()
-        span = Span(len(self.finished), self._offset, len(sample), self._offset + len(head))
+        span = Span(len(self.finished), self._offset, len(sample), self._offset + head)
         self._write(sample)
         self._samples += 1
         return span
@@ -162,6 +152,24 @@ class ShardWriter:
 
     def _path(self, index: int) -> Path:
         return self._scratch / f"{self._chunk}-{index:04d}.tar"
+
+
+def tar_sample(
+    key: str, extension: str, image: bytes | None, caption: str, facts: Mapping[str, Any]
+) -> tuple[bytes, int]:
+    """The members of a sample as they stand in a tar, and the place of the image's first byte among them."""
+    head = _header(f"{key}.{extension}", len(image)) if image is not None else b""
+    image = image or b""
+    words = json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    text = caption.encode("utf-8", "replace")
+    sample = b"".join(
+        (
+            *(head, image, _padding(len(image))),
+            *(_header(f"{key}.json", len(words)), words, _padding(len(words))),
+            *(_header(f"{key}.txt", len(text)), text, _padding(len(text))),
+        )
+    )
+    return sample, len(head)
 
 
 def _header(name: str, size: int) -> bytes:

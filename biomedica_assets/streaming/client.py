@@ -21,12 +21,11 @@ from biomedica_assets.store.catalogue import POINTER
 from biomedica_assets.store.files import Files
 from biomedica_assets.streaming.cursor import decode
 from biomedica_assets.streaming.plan import Part
-from biomedica_assets.streaming.planner import Planner, WithdrawnError
+from biomedica_assets.streaming.planner import AnyTar, Planner, WithdrawnError
 from biomedica_assets.streaming.reading import Block, open_source
 from biomedica_assets.streaming.remote import MovedError, Server, ServerGoneError
 from biomedica_assets.streaming.samples import Closing, CutError, read_samples
-from biomedica_assets.streaming.selection import SERVED_GROUPS, StreamError
-from biomedica_assets.streaming.tar import Tar
+from biomedica_assets.streaming.selection import SERVED_GROUPS, StreamError, StreamUnit
 
 if TYPE_CHECKING:
     _Base = object
@@ -38,6 +37,7 @@ else:
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 60.0  # how often a running stream asks whether something of its rest has been withdrawn
+_TRIES = 8  # cuts in a row before a sample came, of streams that have no length
 _TEXTS = ("json", "txt")
 
 Sample = dict[str, Any]
@@ -45,13 +45,16 @@ Sample = dict[str, Any]
 
 @dataclass(frozen=True)
 class Opening:
-    """A stream from a cursor on: bytes and samples in all, and the state it is of."""
+    """A stream from a cursor on: bytes and samples in all, and the state it is of.
+
+    Without ``bytes`` (panels) its places are counted in samples.
+    """
 
     cursor: str
-    bytes: int
+    bytes: int | None
     samples: int
     state: str
-    etag: str
+    etag: str | None
 
 
 class Origin(Protocol):
@@ -70,9 +73,10 @@ class StoreOrigin:
 
     def begin(self, part: Part, options: Mapping[str, Any]) -> Opening:
         """Raises StreamError."""
-        names = ("subset", "snapshot", "state")
+        names = ("subset", "snapshot", "state", "unit")
         filters = Filters(**{name: value for name, value in options.items() if name not in names})
-        return self._opening(self._planner.begin(part, filters, **{name: options.get(name) for name in names}))
+        given = {name: options[name] for name in names if name in options}
+        return self._opening(self._planner.begin(part, filters, **given))
 
     def resume(self, cursor: str, offset: int = 0) -> Opening:
         """Raises StreamError, MovedError."""
@@ -94,9 +98,9 @@ class StoreOrigin:
                     raise MovedError(error.cursor.encode()) from error
                 looked = time.monotonic()
             yield block
-            first += len(block)
+            first = tar.behind(first, block)
 
-    def _opening(self, tar: Tar) -> Opening:
+    def _opening(self, tar: AnyTar) -> Opening:
         return Opening(tar.cursor.encode(), tar.size, len(tar.plan), tar.cursor.state, tar.etag)
 
 
@@ -119,6 +123,8 @@ class ServerOrigin:
 
     def blocks(self, opening: Opening, first: int) -> Iterator[Block]:
         """Raises MovedError, StreamError, ServerGoneError."""
+        if opening.bytes is None:
+            return self._server.unbounded((self.resume(opening.cursor, first) if first else opening).cursor)
         plan = {"cursor": opening.cursor, "bytes": opening.bytes, "etag": opening.etag}
         return self._server.blocks(plan, first)
 
@@ -201,16 +207,18 @@ class Stream(_Base):
             self._at = (epoch + 1, None, 0)
 
     def _epoch(self, opening: Opening, epoch: int) -> Iterator[Sample]:
-        done, seen = 0, _Seen(self.verify)
+        done, seen, failures = 0, _Seen(self.verify), 0
+        counted = opening.bytes is None
         while True:
             received = _Counted(self.origin.blocks(opening, done))
+            closing = None
             try:
                 for found in read_samples(received, done):
                     if isinstance(found, Closing):
-                        seen.compare(found)
-                        return
+                        closing = found
+                        break
                     seen.add(found.key, found.members)
-                    done = found.end
+                    done = done + 1 if counted else found.end
                     self._at = (epoch, opening, done)
                     yield {"__key__": found.key, "__url__": self.source, **found.members}
             except MovedError as error:
@@ -220,6 +228,18 @@ class Stream(_Base):
                     opening = self.origin.resume(error.cursor)
                     done, seen = 0, _Seen(self.verify)
                     self._at = (epoch, opening, 0)
+            except CutError:
+                # Streams with a length are mended where their bytes come from.
+                failures = 1 if done else failures + 1
+                if not counted or failures > _TRIES:
+                    raise
+                time.sleep(0.1 * 2**failures)
+                opening = self.origin.resume(opening.cursor, done)
+                done, seen = 0, _Seen(self.verify)
+                self._at = (epoch, opening, 0)
+            if closing is not None:
+                seen.compare(closing)
+                return
 
     def __call__(self) -> Iterator[Sample]:
         """Without `torch`, `webdataset` takes as the source of a pipeline only what it can call."""
@@ -306,6 +326,7 @@ def stream(
     subset: str | None = None,
     snapshot: str | None = None,
     state: str | None = None,
+    unit: StreamUnit = "image",
     groups: Sequence[str] = SERVED_GROUPS,
     verify: bool = True,
     headers: Mapping[str, str] | None = None,
@@ -325,6 +346,7 @@ def stream(
         subset: only what this subset picked.
         snapshot: a named state instead of the newest.
         state: id of a state, as ``.state`` of a stream gives it.
+        unit: ``panel``: crops of single panels, each with its own part of the caption, instead of whole images.
         groups: licence groups that may come, of a store; a server has its own.
         verify: compare every image's hash; without it, samples are only counted.
         headers: for a server, e.g. Authorization.
@@ -339,6 +361,8 @@ def stream(
     world = int(os.environ.get("WORLD_SIZE", "1")) if world is None else world
     part = Part(seed=seed, epoch=epoch, rank=rank, world=world, shuffle=shuffle, limit=limit)
     options = {**Filters(**filters).active(), "subset": subset, "snapshot": snapshot, "state": state}
+    if unit != "image":
+        options["unit"] = unit
     return Stream(source, part, options, epochs=epochs, verify=verify, groups=groups, headers=headers)
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.streaming.plan import Part
-from biomedica_assets.streaming.selection import Selection, StreamError
+from biomedica_assets.streaming.selection import Selection, StreamError, StreamUnit
 from biomedica_assets.streaming.withdrawn import ListId
 
 MAX_LENGTH = 6000
@@ -40,6 +40,7 @@ class Cursor(BaseModel):
     snapshot: _Name | None = None
     filters: Filters = Filters()
     subset: tuple[_Name, _Id] | None = None
+    unit: StreamUnit = "image"
     groups: tuple[str, ...] = Field((), max_length=10)
     part: Part = Part()
     withdrawn: tuple[Annotated[str, Field(max_length=16)], Annotated[tuple[_Name, ...], Field(max_length=100)]] = (
@@ -52,7 +53,7 @@ class Cursor(BaseModel):
     @property
     def selection(self) -> Selection:
         """What it is about."""
-        return Selection(self.state, self.filters, self.subset, self.groups, self.snapshot)
+        return Selection(self.state, self.filters, self.subset, self.groups, self.snapshot, self.unit)
 
     @property
     def list_id(self) -> ListId:

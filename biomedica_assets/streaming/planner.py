@@ -19,6 +19,7 @@ import numpy.typing as npt
 from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.store.files import Files
 from biomedica_assets.streaming.cursor import Cursor, CursorError, decode
+from biomedica_assets.streaming.panels import PanelTar, read_panels
 from biomedica_assets.streaming.plan import Part, Plan, part_order
 from biomedica_assets.streaming.selection import (
     SERVED_GROUPS,
@@ -26,6 +27,7 @@ from biomedica_assets.streaming.selection import (
     Selection,
     StateGoneError,
     StreamError,
+    StreamUnit,
     find_state,
     find_subset,
     newest_state,
@@ -37,6 +39,7 @@ from biomedica_assets.streaming.tar import Tar
 from biomedica_assets.streaming.withdrawn import ListId, listed_ids, newest_list
 
 Rows = npt.NDArray[np.int32]
+AnyTar = Tar | PanelTar
 
 
 class WithdrawnError(StreamError):
@@ -82,7 +85,8 @@ class Planner:
         subset: str | None = None,
         snapshot: str | None = None,
         state: str | None = None,
-    ) -> Tar:
+        unit: StreamUnit = "image",
+    ) -> AnyTar:
         """A stream from its start.
 
         Raises:
@@ -99,12 +103,13 @@ class Planner:
         if snapshot is not None:
             state = find_state(self.files, state, snapshot).id
         found = (subset, find_subset(self.files, subset).id) if subset else None
-        selection = Selection(state or newest, filters, found, self.groups, snapshot)
+        selection = Selection(state or newest, filters, found, self.groups, snapshot, unit)
         cursor = Cursor(
             state=selection.state,
             snapshot=snapshot,
             filters=filters,
             subset=found,
+            unit=unit,
             groups=self.groups,
             part=part,
             withdrawn=tuple(listed),
@@ -112,7 +117,7 @@ class Planner:
         )
         return self._tar(cursor)
 
-    def resume(self, cursor: str) -> Tar:
+    def resume(self, cursor: str) -> AnyTar:
         """The stream that a cursor names, from there on.
 
         Raises:
@@ -128,19 +133,19 @@ class Planner:
             raise StateGoneError("this state gives other samples now: begin a new epoch")
         return self._tar(found)
 
-    def check(self, tar: Tar, offset: int = 0) -> None:
-        """Raise `WithdrawnError` when what is withdrawn now is in the stream at this byte or behind it."""
+    def check(self, tar: AnyTar, offset: int = 0) -> None:
+        """Raise `WithdrawnError` when what is withdrawn now is in the stream at this place or behind it."""
         _, listed = self._now()
         if listed == tar.cursor.list_id:
             return
         now = self._withdrawn(tar.cursor, listed)
-        number, _ = tar.plan.find(offset)
+        number = tar.number_at(offset)
         if tar.plan.holds(now, number):
             raise WithdrawnError(tar.cursor.at(tar.plan.position(number), listed))
 
-    def cursor_at(self, tar: Tar, offset: int) -> Cursor:
-        """A cursor to the sample that holds a byte of the stream."""
-        return tar.cursor.at(tar.plan.position(tar.plan.find(offset)[0]))
+    def cursor_at(self, tar: AnyTar, offset: int) -> Cursor:
+        """A cursor to the sample at a place of the stream: a byte, of panels the number of a sample."""
+        return tar.cursor.at(tar.plan.position(tar.number_at(offset)))
 
     def _must_serve(self, groups: Sequence[str]) -> None:
         if not_served := set(groups) - set(self.groups):
@@ -159,7 +164,8 @@ class Planner:
     def _samples(self, selection: Selection) -> Samples:
         def make() -> Samples:
             with self._reading:
-                return read_samples(self.files, selection)
+                read = read_panels if selection.unit == "panel" else read_samples
+                return read(self.files, selection)
 
         found: Samples = self._cache.get(("samples", selection_key(selection)), make)
         return found
@@ -175,8 +181,8 @@ class Planner:
         found: Rows = self._cache.get(("withdrawn", cursor.state, listed), make)
         return found
 
-    def _tar(self, cursor: Cursor) -> Tar:
-        def make() -> Tar:
+    def _tar(self, cursor: Cursor) -> AnyTar:
+        def make() -> AnyTar:
             samples = self._samples(cursor.selection)
             order_key = ("order", cursor.digest, cursor.part)
             places = self._cache.get(order_key, lambda: part_order(samples, cursor.part))
@@ -187,9 +193,10 @@ class Planner:
             except StateGoneError:
                 # Bytes behind the cursor cannot be told any more, but the place of the cursor itself can.
                 raise WithdrawnError(cursor.at(cursor.position, self._now()[1])) from None
-            return Tar(cursor, Plan(samples, places, withdrawn, cursor.position))
+            plan = Plan(samples, places, withdrawn, cursor.position)
+            return PanelTar(cursor, plan, self.files) if cursor.unit == "panel" else Tar(cursor, plan)
 
-        found: Tar = self._cache.get(("tar", cursor), make)
+        found: AnyTar = self._cache.get(("tar", cursor), make)
         return found
 
 
@@ -232,4 +239,4 @@ class _Cache:
 
 
 def _size(value: Any) -> int:
-    return int(value.plan.nbytes if isinstance(value, Tar) else value.nbytes) + 1000
+    return int(value.plan.nbytes if isinstance(value, Tar | PanelTar) else value.nbytes) + 1000

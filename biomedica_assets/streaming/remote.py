@@ -82,6 +82,19 @@ class Server:
             if first < plan["bytes"]:
                 self._pause(failures, None)
 
+    def unbounded(self, cursor: str) -> Iterator[Block]:
+        """The bytes of a stream without a length, from a cursor to its end, or to where the connection is cut.
+
+        Raises:
+            MovedError, StreamError, StateGoneError, ServerGoneError: as `plan`.
+        """
+        with self._open("/v1/stream", {"cursor": cursor}, {}) as response:
+            try:
+                while data := response.read1(BLOCK_BYTES):
+                    yield data
+            except (OSError, http.client.HTTPException) as error:
+                _log.info("stream cut: %s", error)
+
     def _open(self, path: str, parameters: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
         query = urllib.parse.urlencode(parameters, doseq=True)
         request = urllib.request.Request(f"{self.url}{path}?{query}", headers={**self._headers, **headers})  # noqa: S310

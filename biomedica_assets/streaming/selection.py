@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
@@ -31,6 +31,7 @@ from biomedica_assets.store.duck import duck_url, register
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.snapshots import SnapshotError, read_snapshot
 
+StreamUnit = Literal["image", "panel"]
 SERVED_GROUPS = ("commercial", "noncommercial")
 """Licence groups of streams unless others are enabled."""
 _BATCH = 200_000
@@ -56,6 +57,7 @@ class Selection:
         subset: name and id of a subset's state, or null.
         groups: licence groups, sorted.
         snapshot: name of the snapshot that keeps the state, or null.
+        unit: whether a sample is an image or a panel.
     """
 
     state: str
@@ -63,6 +65,7 @@ class Selection:
     subset: tuple[str, str] | None = None
     groups: tuple[str, ...] = SERVED_GROUPS
     snapshot: str | None = None
+    unit: StreamUnit = "image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +154,18 @@ def read_samples(files: Files, selection: Selection) -> Samples:
         StateGoneError: the state or a file of it is not kept any more.
     """
     generation = find_state(files, selection.state, selection.snapshot)
+    shards, arrays = select(files, generation, selection)
+    return Samples(shards, **arrays)
+
+
+def select(
+    files: Files, generation: Generation, selection: Selection, join: str = "", more: Mapping[str, tuple[str, Any]] = {}
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The shards and arrays of `Samples`, and of what else is wanted: (SQL over ``join``, type) by name.
+
+    Raises:
+        StreamError, StateGoneError: see `read_samples`.
+    """
     try:
         selection.filters.check(held(generation.paths))
         predicate, values = selection.filters.sql()
@@ -163,26 +178,37 @@ def read_samples(files: Files, selection: Selection) -> Samples:
     if selection.subset:
         subset = find_subset(files, *selection.subset)
         groups &= set(subset.recipe["licence_groups"])
-        rows = f"(SELECT image_id, sha256 FROM {from_parquet(files, subset.file.path)})"
-        picked = f"SEMI JOIN {rows} p ON p.image_id = s.image_id AND p.sha256 = s.sha256"
+        picked = _picked(files, subset, selection.unit)
     listed = ", ".join(sql_text(group) for group in sorted(groups)) or "NULL"
     named = f", {select_list(sorted(columns))}" if columns else ""
-    place = ("row", "shard", "offset", "length", "check")
+    place = ("row", "shard", "offset", "length", "check", *more)
+    also = "".join(f", {sql} AS _{name}" for name, (sql, _) in more.items())
     query = f"""
         SELECT {", ".join(f"_{name}" for name in place)} FROM (
             SELECT s.file_row_number::INTEGER AS _row, s.shard AS _shard, s."offset" AS _offset,
-                   s.length::INTEGER AS _length, ('0x' || left(s.sha256, 16))::UBIGINT AS _check{named}
-            FROM {from_clause(columns)} {picked}
+                   s.length::INTEGER AS _length, ('0x' || left(s.sha256, 16))::UBIGINT AS _check{named}{also}
+            FROM {from_clause(columns)} {join} {picked}
             WHERE s.licence_group IN ({listed}) AND s.shard IS NOT NULL AND s.sha256 IS NOT NULL)
         WHERE {predicate}
     """
-    with _views(files, generation, everything=bool(tables)) as connection:
+    with _views(files, generation, everything=bool(tables or join)) as connection:
         try:
-            return _sorted(connection.sql(query, params=values).to_arrow_reader(_BATCH))
+            reader = connection.sql(query, params=values).to_arrow_reader(_BATCH)
+            return _sorted(reader, {name: kind for name, (_, kind) in more.items()})
         except (duckdb.IOException, FileNotFoundError) as error:
             raise StateGoneError(f"a file of the state {selection.state} is not in the store any more") from error
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             raise StreamError(f"this state cannot answer that filter: {error}") from error
+
+
+def _picked(files: Files, subset: Subset, unit: StreamUnit) -> str:
+    """What keeps the samples that a subset picked."""
+    kind = subset.recipe.get("unit", "image")
+    if kind not in ("image", unit) and not (kind == "panel" and unit == "image"):
+        raise StreamError(f"the subset {subset.name!r} is made of {kind}s: export it; streams have images and panels")
+    named = ("sample_id", "p.panel_id") if kind == unit == "panel" else ("image_id", "s.image_id")
+    rows = f"(SELECT {named[0]} AS id, sha256 FROM {from_parquet(files, subset.file.path)})"
+    return f"SEMI JOIN {rows} k ON k.id = {named[1]} AND k.sha256 = s.sha256"
 
 
 def rows_of_articles(files: Files, generation: Generation, article_ids: frozenset[str]) -> npt.NDArray[np.int32]:
@@ -216,20 +242,23 @@ def _views(files: Files, generation: Generation, *, everything: bool = False) ->
         yield connection
 
 
-def _sorted(reader: Any) -> Samples:
-    """The rows by shard and offset."""
+def _sorted(reader: Any, more: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Shards, and the rows by shard and offset; those of one place by ``ordinal``."""
     codes: dict[str, int] = {}
-    parts: dict[str, list[Any]] = {"shard": [], "row": [], "offset": [], "length": [], "check": []}
+    kinds = {"shard": np.int32, "row": np.int32, "offset": np.int64, "length": np.int32, "check": np.uint64, **more}
+    parts: dict[str, list[Any]] = {name: [] for name in kinds}
     for batch in reader:
         names = batch.column("_shard").dictionary_encode()
         code_of = np.array([codes.setdefault(name, len(codes)) for name in names.dictionary.to_pylist()], np.int32)
         parts["shard"].append(code_of[names.indices.to_numpy()])
-        for name in ("row", "offset", "length", "check"):
+        for name in kinds.keys() - {"shard"}:
             parts[name].append(batch.column(f"_{name}").to_numpy())
-    kinds = {"shard": np.int32, "row": np.int32, "offset": np.int64, "length": np.int32, "check": np.uint64}
     arrays: dict[str, Any] = {}
     for name, kind in kinds.items():
         arrays[name] = np.concatenate([np.empty(0, kind), *parts.pop(name)]).astype(kind, copy=False)
+    if "ordinal" in arrays:
+        order = np.argsort(arrays["ordinal"], kind="stable")
+        arrays = {name: array[order] for name, array in arrays.items()}
     shards = tuple(sorted(codes))
     rank = np.empty(len(shards), np.int64)
     for place, shard in enumerate(shards):
@@ -240,10 +269,10 @@ def _sorted(reader: Any) -> Samples:
     keys |= arrays["offset"]
     places = np.argsort(keys, kind="stable").astype(np.int32)
     del keys
-    return Samples(shards, **{name: arrays.pop(name)[places] for name in list(arrays)})
+    return shards, {name: arrays.pop(name)[places] for name in list(arrays)}
 
 
 def selection_key(selection: Selection) -> str:
     """A text that two equal selections share."""
-    values = [selection.state, selection.filters.active(), selection.subset, sorted(selection.groups)]
+    values = [selection.state, selection.filters.active(), selection.subset, sorted(selection.groups), selection.unit]
     return json.dumps(values, sort_keys=True)

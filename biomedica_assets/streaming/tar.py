@@ -12,10 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 from biomedica_assets.store.shards import BLOCK, END
 from biomedica_assets.streaming.cursor import Cursor
@@ -23,6 +24,15 @@ from biomedica_assets.streaming.plan import Plan, Run
 from biomedica_assets.streaming.reading import Block, Source
 
 END_NAME = "__end__"
+
+
+def closing_member(facts: Mapping[str, Any]) -> bytes:
+    """Closing member and end blocks."""
+    body = json.dumps(facts, sort_keys=True).encode()
+    info = tarfile.TarInfo(END_NAME)
+    info.size = len(body)
+    head = info.tobuf(tarfile.USTAR_FORMAT)
+    return b"".join((head, body, bytes(-len(body) % BLOCK), END))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +51,7 @@ class Tar:
             "checksum": self.plan.checksum(),
             "cursor": self.cursor.at(self.plan.end).encode(),
         }
-        body = json.dumps(facts, sort_keys=True).encode()
-        info = tarfile.TarInfo(END_NAME)
-        info.size = len(body)
-        head = info.tobuf(tarfile.USTAR_FORMAT)
-        return b"".join((head, body, bytes(-len(body) % BLOCK), END))
+        return closing_member(facts)
 
     @cached_property
     def size(self) -> int:
@@ -58,6 +64,14 @@ class Tar:
         digest = hashlib.sha256(self.cursor.digest.encode())
         digest.update(self.closing)
         return digest.hexdigest()[:32]
+
+    def number_at(self, place: int) -> int:
+        """The number of the sample that holds a byte of the stream."""
+        return self.plan.find(place)[0]
+
+    def behind(self, place: int, block: Block) -> int:
+        """The byte behind a block that begins at this one."""
+        return place + len(block)
 
     def read(self, source: Source, first: int = 0, last: int | None = None) -> Iterator[Block]:
         """The bytes from ``first`` to ``last`` (exclusive), in blocks; read only as they are taken.
