@@ -31,6 +31,8 @@ _PMC = "https://pmc.ncbi.nlm.nih.gov/tools/openftlist/"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _DESCRIBED = ("articles", "paragraphs", "figures", "captions", "mentions", "images", "objects")
 """Tables that users of the dataset read; the others are for upkeep."""
+_LATER = {"panels": "panels", "entities": "entities", "paragraph_quality": "rated_paragraphs"}
+"""Further ones that a store may not have yet, and the total that says so."""
 
 
 def render_readme(statistics: Statistics, rules: list[dict[str, Any]], *, pretty_name: str = NAME) -> str:
@@ -43,7 +45,7 @@ def render_readme(statistics: Statistics, rules: list[dict[str, Any]], *, pretty
     """
     languages = sorted({label[:2] for label, _ in statistics["series"]["languages"] if _is_language(label)})
     template = environment().get_template("card.md")
-    tables = [schemas.CHUNK_TABLES[name] for name in _DESCRIBED]
+    tables = _described(statistics)
     return template.render(
         **statistics,
         rules=rules,
@@ -55,6 +57,11 @@ def render_readme(statistics: Statistics, rules: list[dict[str, Any]], *, pretty
         tables=tables,
         version=__version__,
     )
+
+
+def _described(statistics: Statistics) -> list[schemas.Table]:
+    held = [name for name, total in _LATER.items() if statistics["totals"][total]]
+    return [*(schemas.CHUNK_TABLES[name] for name in _DESCRIBED), *(schemas.DERIVED_TABLES[name] for name in held)]
 
 
 def size_category(rows: int) -> str:
@@ -91,8 +98,8 @@ def croissant(generation: Generation, statistics: Statistics) -> dict[str, Any]:
             }
         )
         records.append(_record_set(table, {"fileObject": {"@id": f"{table.name}-file"}}))
-    for name in _DESCRIBED:
-        table = schemas.CHUNK_TABLES[name]
+    for table in _described(statistics):
+        name = table.name
         distribution.append(
             {
                 "@type": "cr:FileSet",

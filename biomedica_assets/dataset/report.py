@@ -64,6 +64,14 @@ SECTIONS: dict[str, tuple[Chart, ...]] = {
         Chart("mesh", "MeSH headings", "articles"),
         Chart("publication_types", "Publication types", "articles"),
     ),
+    "Panels, entities, paragraphs": (
+        Chart("panels_per_image", "Panels per image", "images", True),
+        Chart("entity_types", "Entities by type", "mentions"),
+        Chart("entities", "Entities met most", "mentions"),
+        Chart("paragraph_types", "Types of paragraphs", "paragraphs"),
+        Chart("paragraph_domains", "Domains of paragraphs", "paragraphs"),
+        Chart("paragraph_scores", "Educational scores", "paragraphs", True),
+    ),
     "What is missing": (
         Chart("outcomes", "Outcome of every listed version", "versions"),
         Chart("failures", "Open failures", "failures"),
