@@ -89,7 +89,8 @@ def examples(rng: np.random.Generator, fonts: list[str], pages: int) -> tuple[np
     for _ in range(pages):
         grey, truth = drawn_page(rng, fonts)
         boxes = np.array([box for *_, box in truth])
-        for mark, look in zip(*glyphs.lone_marks(grey), strict=True):
+        levels = glyphs.LEVELS if rng.random() < 0.75 else glyphs.SHARP_LEVELS
+        for mark, look in zip(*glyphs.lone_marks(grey, levels), strict=True):
             low, high = np.maximum(boxes[:, :2], mark[:2]), np.minimum(boxes[:, 2:], mark[2:4])
             common = np.clip(high - low, 0, None).prod(axis=1)
             own = (mark.x1 - mark.x0) * mark.height
@@ -108,7 +109,7 @@ def examples(rng: np.random.Generator, fonts: list[str], pages: int) -> tuple[np
         kind = kinds[number % len(kinds)]
         width, height = (int(v) for v in rng.integers(200, 700, 2))
         grey = np.asarray(DRAWINGS[kind][1](canvas.generator("glyphs", number), width, height).convert("L"))
-        _, seen = glyphs.lone_marks(grey)
+        _, seen = glyphs.lone_marks(grey, glyphs.SHARP_LEVELS if number % 3 else glyphs.LEVELS)
         inputs += list(seen[:40])
         classes += [other] * min(40, len(seen))
     return np.array(inputs), np.array(classes)

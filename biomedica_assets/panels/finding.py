@@ -10,13 +10,14 @@ from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from biomedica_assets.images.crops import Box
 from biomedica_assets.models.pictures import shrunk
 from biomedica_assets.panels import separation
 from biomedica_assets.panels.alignment import Named
-from biomedica_assets.panels.glyphs import Mark, classify, lone_marks
+from biomedica_assets.panels.glyphs import SHARP_LEVELS, classify, lone_marks
 from biomedica_assets.panels.letters import Letter, read_letters
 from biomedica_assets.panels.page import Page, Region
 
@@ -65,8 +66,7 @@ def find_panels(data: bytes, named: Named, detector: Detector | None = None) -> 
     small, (width, height) = shrunk(data, SIDE)
     picture = _enlarged(small.convert("RGB"))
     page = Page(np.asarray(picture))
-    marks, seen = lone_marks(page.grey)
-    letters = _read(marks, classify(seen), named) if marks else []
+    letters = _read(page.grey, named)
     if named.own_letter and len(letters) < 2:
         # One file per panel, unless the file itself shows several letters.
         return [Panel((0, 0, width, height), _WHOLE, named.own_letter, "file", 0.95)]
@@ -86,8 +86,14 @@ def _enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize(size, Image.Resampling.BICUBIC)
 
 
-def _read(marks: list[Mark], scores: np.ndarray, named: Named) -> list[Letter]:
+def _read(grey: NDArray[np.uint8], named: Named) -> list[Letter]:
+    marks, seen = lone_marks(grey)
+    scores = classify(seen)
     letters = read_letters(marks, scores, named.letters, partial=named.files > 1)
+    if named.letters and len(letters) < len(named.letters) and not named.own_letter:
+        more, seen = lone_marks(grey, SHARP_LEVELS)
+        marks, scores = marks + more, np.concatenate([scores, classify(seen)])
+        letters = read_letters(marks, scores, named.letters, partial=named.files > 1)
     if named.counted or named.own_letter:
         return letters
     # The text names some of the panels at best: a longer run from A on is more to be believed.

@@ -22,11 +22,13 @@ CLASSES = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SIDE = 16
 """Pixels of the square that the classifier sees."""
 WEIGHTS = "glyphs.npz"
-WEIGHTS_SHA256 = "9fae12e36dac8474b9fbeda26d5f8358b06acb5f0f744af66acb46fa513c1585"
+WEIGHTS_SHA256 = "3c71520583c9220316af7f1cab927de066ae31a1ad03c95db1250c63e70dc5e2"
 
-DARK, LIGHT = 120, 170
+LEVELS = (130, 150)
 """A dark glyph's pixels are below the first level of 255, a light one's above the second."""
-LEAST, MOST = 0.009, 0.07
+SHARP_LEVELS = (64, 215)
+"""The same for glyphs upon pictures, which the milder levels would join with what is round them."""
+LEAST, MOST = 0.006, 0.07
 """Heights of a letter as a share of the page's longer side."""
 LEAST_PIXELS = 7
 MAX_MARKS = 600
@@ -62,7 +64,7 @@ class Weights(NamedTuple):
     heights: NDArray[np.float64]
 
 
-def lone_marks(grey: NDArray[np.uint8]) -> tuple[list[Mark], NDArray[np.float64]]:
+def lone_marks(grey: NDArray[np.uint8], levels: tuple[int, int] = LEVELS) -> tuple[list[Mark], NDArray[np.float64]]:
     """Marks that may be panel letters, and what the classifier sees of each: [n, SIDE * SIDE + 1].
 
     Nothing stands before such a mark on its line, and no letter close behind it: parts of words are none.
@@ -72,7 +74,7 @@ def lone_marks(grey: NDArray[np.uint8]) -> tuple[list[Mark], NDArray[np.float64]
     longest = max(grey.shape)
     least, most = max(LEAST_PIXELS, LEAST * longest), MOST * longest
     for light in (False, True):
-        binary = grey > LIGHT if light else grey < DARK
+        binary = grey > levels[1] if light else grey < levels[0]
         labels, _ = ndimage.label(binary, np.ones((3, 3)))
         found = ndimage.find_objects(labels)
         boxes = np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], np.int32).reshape(-1, 4)

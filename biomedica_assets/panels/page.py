@@ -111,6 +111,10 @@ class Page:
         large = sides[sides.min(axis=1, initial=self.longest) >= BODY * self.longest]
         return min(float(large.prod(axis=1).sum()) / (region.width * region.height), 1.0)
 
+    def inked(self, region: Region) -> float:
+        """Share of a region that is ink."""
+        return float(self.ink[region.y0 : region.y1, region.x0 : region.x1].mean())
+
     def _gaps(self, region: Region, *, plain: bool = False) -> list[Gap]:
         """Blank lines right across a region, not at its rim; with ``plain``, also lines of one other colour."""
         found = []

@@ -30,8 +30,10 @@ THIN = 1.8
 """Letter heights that a panel has at least, both ways; thinner ones show that a mark was no letter."""
 TILE = 0.6
 """Share of ink along both rims of a gap from which it lies between pictures: then a third of the width is enough."""
-SEAM = 0.85
-"""Share of a line that is a hard edge, where nothing says how many panels there are."""
+SEAM = 0.6
+"""Share of a line that is a hard edge between pictures, where no letters say that there is a border."""
+INKED = 0.6
+"""Share of ink on either side of such an edge: lines in plots and tables have paper beside them."""
 _ANCHORS = ((0.0, 0.0), (0.5, 1.0), (0.0, 1.0), (0.5, 0.0), (1.0, 0.0), (1.0, 1.0))
 """Where letters stand in their panels: left or right, top or bottom."""
 
@@ -192,6 +194,8 @@ def best_gap(page: Page, region: Region, least: Sequence[float], *, seams: bool,
         hard = [(gap, share) for gap, share in page.seams(region) if share >= SEAM]
         if len(hard) <= 3:  # more are the cells of a table or heat map
             for gap, share in hard:
+                if min(page.inked(side) for side in region.cut(gap.axis, gap.middle)) < INKED:
+                    continue
                 if (best is None or share * least[gap.axis] > best.score) and _stands(page, region, gap, strict):
                     best = _Cut(gap, share * least[gap.axis])
     return best
