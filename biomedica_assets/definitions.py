@@ -19,7 +19,7 @@ from biomedica_assets.assets.release import file_list
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.assets.search import search_index
 from biomedica_assets.assets.subsets import build_dataset_assets
-from biomedica_assets.automation.checks import concept_space_suits, pmcids_agree, unfinished_chunks
+from biomedica_assets.automation.checks import build_detail_checks, concept_space_suits, pmcids_agree, unfinished_chunks
 from biomedica_assets.automation.jobs import JOBS
 from biomedica_assets.automation.schedules import build_schedules
 from biomedica_assets.automation.sensors import build_sensors
@@ -54,7 +54,7 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
             snapshot,
             search_index,
         ],
-        asset_checks=[unfinished_chunks, pmcids_agree, concept_space_suits],
+        asset_checks=[unfinished_chunks, pmcids_agree, *build_detail_checks(), concept_space_suits],
         jobs=JOBS,
         schedules=build_schedules(settings),
         sensors=build_sensors(settings),

@@ -2,9 +2,11 @@
 
 import dagster as dg
 
+from biomedica_assets.assets.details import DETAILS
 from biomedica_assets.assets.previews import markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.dataset.conflicts import pmcid_conflicts
+from biomedica_assets.dataset.misfits import find_misfits
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.labels.drift import measure_drift
 from biomedica_assets.labels.space import read_space_record
@@ -46,6 +48,38 @@ def pmcids_agree(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
             **({"examples": dg.MetadataValue.md(markdown_table(header, rows))} if rows else {}),
         },
     )
+
+
+def build_detail_checks() -> list[dg.AssetChecksDefinition]:
+    """A check for each table of details that there is: its newest rows fit the images and texts they speak of."""
+    return [_rows_fit(detail.name) for detail in DETAILS]
+
+
+def _rows_fit(table: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table,
+        name=f"{table}_fit",
+        description="Boxes lie in their images, offsets give the words they stand for.",
+    )
+    def rows_fit(biomedica: BiomedicaResource) -> dg.AssetCheckResult:
+        found = find_misfits(biomedica.open().files, table)
+        return dg.AssetCheckResult(
+            passed=not found.wrong,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{found.wrong} of {found.rows} rows of the newest chunks do not fit",
+            metadata={
+                "chunks": dg.MetadataValue.text(", ".join(found.chunks)),
+                "rows": dg.MetadataValue.int(found.rows),
+                "wrong": dg.MetadataValue.int(found.wrong),
+                **(
+                    {"examples": dg.MetadataValue.md(markdown_table(("row", "what is wrong"), found.examples))}
+                    if found.examples
+                    else {}
+                ),
+            },
+        )
+
+    return rows_fit
 
 
 @dg.asset_check(asset="concepts", description="New pictures lie and spread as those did that the space was fitted on.")
