@@ -28,10 +28,12 @@ AS_WIDE = 0.8
 """A count is not believed when gaps of this share of its narrowest one would still be left."""
 THIN = 1.8
 """Letter heights that a panel has at least, both ways; thinner ones show that a mark was no letter."""
-TILE = 0.6
-"""Share of ink along both rims of a gap from which it lies between pictures: then a third of the width is enough."""
+TILE, TILE_GAIN = 0.5, 5
+"""Share of ink along both rims of a gap from which it lies between pictures, and how much wider it then counts."""
 SEAM = 0.6
 """Share of a line that is a hard edge between pictures, where no letters say that there is a border."""
+MOST_SEAMS = 3
+"""More edges than this across a region are the cells of a table or heat map."""
 INKED = 0.6
 """Share of ink on either side of such an edge: lines in plots and tables have paper beside them."""
 _ANCHORS = ((0.0, 0.0), (0.5, 1.0), (0.0, 1.0), (0.5, 0.0), (1.0, 0.0), (1.0, 1.0))
@@ -153,52 +155,71 @@ def by_gaps(page: Page, count: int | None = None) -> list[Region]:
     An empty list when ``count`` regions cannot be had, or when as wide gaps would be left. Without ``count`` a page
     with no clear gap is one region.
     """
-    strict = count is None
-    least = [LEAST_GAP, LEAST_GAP] if strict else [LEAST_COUNTED_GAP, LEAST_COUNTED_GAP]
+    if count is None:
+        return _cut_up(page, None, LEAST_GAP, strict=True)[0]
+    for strict in (True, False):
+        regions, narrowest = _cut_up(page, count, LEAST_COUNTED_GAP, strict=strict)
+        if len(regions) == count:
+            cuts = [best_gap(page, region, LEAST_GAP, seams=False, strict=True) for region in regions]
+            return [] if any(cut and cut.score >= AS_WIDE * narrowest for cut in cuts) else regions
+    return []
+
+
+def _cut_up(page: Page, count: int | None, least: float, *, strict: bool) -> tuple[list[Region], float]:
+    """Regions, and the narrowest gap between them as a share of the page's longer side."""
+    bounds = [0.0, 0.0]
     regions = [page.trim(page.whole)]
-    cuts = [best_gap(page, regions[0], least, seams=True, strict=strict)]
     narrowest = 1.0
     while count is None or len(regions) < count:
+        cuts = [best_gap(page, region, least, bounds, seams=True, strict=strict) for region in regions]
         scores = [cut.score if cut else -1.0 for cut in cuts]
         widest = scores.index(max(scores))
-        cut = cuts.pop(widest)
+        cut = cuts[widest]
         if cut is None:
-            return regions if count is None else []
+            break
         narrowest = min(narrowest, cut.score)
-        if strict:
-            least[cut.gap.axis] = max(least[cut.gap.axis], ALIKE * cut.score)
-        region = regions.pop(widest)
-        for side in region.cut(cut.gap.axis, cut.gap.middle):
-            regions.append(page.trim(side))
-            cuts.append(best_gap(page, regions[-1], least, seams=True, strict=strict))
-        if strict:  # the bounds have risen
-            cuts = [best_gap(page, r, least, seams=True, strict=True) for r in regions]
-    if any(
-        (cut := best_gap(page, r, least, seams=False, strict=True)) and cut.score >= AS_WIDE * narrowest
-        for r in regions
-    ):
-        return []
-    return regions
+        if count is None:
+            bounds[cut.gap.axis] = max(bounds[cut.gap.axis], ALIKE * cut.gap.width)
+        regions += [page.trim(side) for side in regions.pop(widest).cut(cut.gap.axis, cut.gap.middle)]
+    return regions, narrowest
 
 
-def best_gap(page: Page, region: Region, least: Sequence[float], *, seams: bool, strict: bool) -> _Cut | None:
-    """The widest gap of a region with a body on either side; ``strict``: with a panel's size and cover, too."""
+def best_gap(
+    page: Page, region: Region, least: float, bounds: Sequence[float] = (0, 0), *, seams: bool, strict: bool
+) -> _Cut | None:
+    """The widest gap of a region with a body on either side.
+
+    Args:
+        page: the page.
+        region: of it.
+        least: width as a share of the page's longer side, see `TILE_GAIN`.
+        bounds: least width in pixels along either axis.
+        seams: where there is no gap, take a hard edge between pictures.
+        strict: either side must have a panel's size and cover, too.
+    """
     best: _Cut | None = None
     for gap in page.gaps(region):
-        score = gap.width / page.longest
-        if _tiled(page, region, gap):
-            score *= 3
-        if score >= least[gap.axis] and (best is None or score > best.score) and _stands(page, region, gap, strict):
+        score = gap.width / page.longest * (TILE_GAIN if _tiled(page, region, gap) else 1)
+        enough = score >= least and gap.width >= bounds[gap.axis]
+        if enough and (best is None or score > best.score) and _stands(page, region, gap, strict):
             best = _Cut(gap, score)
-    if best is None and seams:
-        hard = [(gap, share) for gap, share in page.seams(region) if share >= SEAM]
-        if len(hard) <= 3:  # more are the cells of a table or heat map
-            for gap, share in hard:
-                if min(page.inked(side) for side in region.cut(gap.axis, gap.middle)) < INKED:
-                    continue
-                if (best is None or share * least[gap.axis] > best.score) and _stands(page, region, gap, strict):
-                    best = _Cut(gap, share * least[gap.axis])
-    return best
+    if best is not None or not seams:
+        return best
+    hard = [
+        cut
+        for cut in (_Cut(*seam) for seam in page.seams(region))
+        if cut.score >= SEAM and _parts(page, region, cut.gap)
+    ]
+    if len(hard) > MOST_SEAMS:
+        return None
+    sure = [cut for cut in hard if _stands(page, region, cut.gap, strict)]
+    return max((cut._replace(score=cut.score * least) for cut in sure), key=lambda cut: cut.score, default=None)
+
+
+def _parts(page: Page, region: Region, seam: Gap) -> bool:
+    """Whether pictures lie on both sides of an edge, and not its own outline."""
+    sides = region.cut(seam.axis, seam.middle)
+    return all(min(s.width, s.height) >= BODY * page.longest and page.inked(s) >= INKED for s in sides)
 
 
 def _stands(page: Page, region: Region, gap: Gap, strict: bool) -> bool:
@@ -227,9 +248,8 @@ def _tiled(page: Page, region: Region, gap: Gap) -> bool:
 def more_pieces(page: Page, pieces: Sequence[Piece], missing: int) -> list[Piece]:
     """Cut pieces in which letters went unread: one more piece per missing letter, where a gap allows it."""
     pieces = list(pieces)
-    least = (LEAST_COUNTED_GAP * 1.5,) * 2
     for _ in range(missing):
-        cuts = [best_gap(page, piece.region, least, seams=False, strict=False) for piece in pieces]
+        cuts = [best_gap(page, piece.region, 1.5 * LEAST_COUNTED_GAP, seams=False, strict=False) for piece in pieces]
         scores = [cut.score if cut else -1.0 for cut in cuts]
         widest = scores.index(max(scores))
         cut = cuts[widest]
