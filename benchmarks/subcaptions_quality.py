@@ -131,7 +131,8 @@ def benchmark(_: bool = False) -> Iterator[Table]:
         "lenient P / R / F1",
         "names P / R / F1",
     )
-    halves, forms = defaultdict(Score), defaultdict(Score)
+    halves: dict[str, Score] = defaultdict(Score)
+    forms: dict[tuple[str, str], Score] = defaultdict(Score)
     if (SHARED / "corpus").is_dir():
         for row, text, gold, found in compared(SHARED / "corpus"):
             part = half(row["article"])

@@ -321,7 +321,7 @@ CAPTIONS = Table(
         Column(
             "sub_captions",
             _structs(panel=_TEXT, text=_TEXT, start=_INT, end=_INT),
-            "text of each lettered panel by offset into text",
+            "text of each panel by offset into text; letters, or places (LEFT, TOP ...)",
         ),
     ),
 )

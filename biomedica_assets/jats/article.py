@@ -16,7 +16,7 @@ from biomedica_assets.jats.mentions import resolve
 from biomedica_assets.jats.walk import Walk
 from biomedica_assets.schemas import ARTICLES, Row
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 """Raised whenever the rows made from the same bytes change."""
 
 

@@ -11,6 +11,7 @@ source data, nested figures.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from biomedica_assets.jats.document import XML_LANG, Element
@@ -46,6 +47,7 @@ def add_caption(
         out.join_broken(raw)
     title, paragraphs = out.blocks(0, title_end), out.blocks(title_end)
     text = out.finish(" ".join([*title, *paragraphs])) or None
+    starts = accumulate((len(block) + 1 for block in [*title, *paragraphs]), initial=0)
     if text or group_text:
         row: Row = {
             "article_id": walk.article_id,
@@ -57,7 +59,7 @@ def add_caption(
             "language": next((lang for lang in map(_language, chosen) if lang), None),
             "rich": [{"start": a, "end": b, "style": style} for a, b, style in out.spans],
             "math": [{"start": a, "end": b, "tex": tex} for a, b, tex in out.formulas],
-            "sub_captions": sub_captions(text, out.spans, lettered_items(chosen, text)) if text else [],
+            "sub_captions": sub_captions(text, out.spans, lettered_items(chosen, text), starts) if text else [],
         }
         walk.captions.append(row)
         if text:

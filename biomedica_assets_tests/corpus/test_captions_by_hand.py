@@ -160,8 +160,29 @@ def test_line_breaks_of_pretty_printed_files_are_no_spaces(by_name: dict[str, Ar
         ),
         ("PMC6135896", "pcy091-F5", {"B": "Northern blot analysis of CsLOX6."}),
         ("PMC13262022", "glia70185-fig-0006", {"B": "Morphological analysis of O2AST in CN."}),
-        # The letters stand behind the words: better no split than one shifted by a panel
-        ("PMC4443630", "Fig2", {}),
+        # The letters stand behind the words
+        (
+            "PMC4443630",
+            "Fig2",
+            {
+                "A": "Kaplan-Meier analysis of overall survival for patients with centrally located primary NSCLC and "
+                "lung metastases",
+                "B": "for patients with T1N0M0 and T2N0M0",
+            },
+        ),
+        (
+            "PMC11456550",
+            "Fig2",
+            {
+                "B": "Cylindrical defects (6 mm diameter, 0.5 mm depth) were created in the calvarium of the "
+                "rabbits by drilling with a trephine bur"
+            },
+        ),
+        (
+            "PMC6321889",
+            "fig1",
+            {"LEFT": "crystallization pattern of 600 mg DCC with dewetting before crystallization."},
+        ),
     ],
 )
 def test_sub_captions(by_name: dict[str, Article], article: str, figure: str, panels: dict[str, str]) -> None:
