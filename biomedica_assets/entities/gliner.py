@@ -56,12 +56,7 @@ class GlinerAnnotator:
             raise AnnotatorError(f"there is no folder of GLiNER weights at {weights}")
         if local:
             self.id = f"gliner:{folder.name}@{_checksum(folder)}"
-        from gliner import GLiNER
-
-        try:
-            self._model: Any = GLiNER.from_pretrained(str(folder) if local else weights, local_files_only=local)
-        except Exception as error:
-            raise AnnotatorError(f"GLiNER cannot load {weights}: {error}") from error
+        self._model: Any = _load(str(folder) if local else weights, local=local)
         if not local:
             revision = (
                 getattr(self._model.config, "_commit_hash", None)
@@ -100,6 +95,23 @@ class GlinerAnnotator:
                 ids, name = self._links.link(surface, kind)
                 found.append(Entity(start, end, surface, kind, ids, name, "model", round(float(span["score"]), 2)))
         return found
+
+
+def _load(weights: str, *, local: bool) -> Any:
+    """A model all of whose weights are in the file; what the file has beyond them does not matter.
+
+    Raises:
+        AnnotatorError: it cannot be loaded, or the file lacks weights, which the package would leave random.
+    """
+    from gliner import GLiNER
+
+    try:
+        return GLiNER.from_pretrained(weights, local_files_only=local, strict=True)
+    except Exception as error:
+        said = str(error)
+        if "Unexpected key" not in said or "Missing key" in said or "size mismatch" in said:
+            raise AnnotatorError(f"GLiNER cannot load {weights}: {said}") from error
+    return GLiNER.from_pretrained(weights, local_files_only=local)
 
 
 def _pieces(text: str) -> list[tuple[int, str]]:

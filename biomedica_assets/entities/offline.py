@@ -14,7 +14,8 @@ from functools import lru_cache
 from biomedica_assets.entities.abbreviations import abbreviations
 from biomedica_assets.entities.annotators import ID_DIGITS, Entity
 from biomedica_assets.entities.batch import Batch, Reader
-from biomedica_assets.entities.tagger import Marginals, Tagger
+from biomedica_assets.entities.boundaries import parts
+from biomedica_assets.entities.tagger import Marginals, Tagged, Tagger
 from biomedica_assets.entities.vocabulary import Vocabulary
 
 OFFLINE_VERSION = "1"
@@ -31,15 +32,25 @@ MODEL_OF = {
 }
 """The tagger's model for each type."""
 LEAST = {
-    "disease": 0.2,
-    "chemical": 0.2,
-    "gene": 0.3,
-    "species": 0.2,
-    "cell_line": 0.2,
-    "cell_type": 0.2,
-    "tissue": 0.2,
+    "disease": (0.1, 0.6),
+    "chemical": (0.05, 0.4),
+    "gene": (0.1, 0.3),
+    "species": (0.1, 0.3),
+    "cell_line": (0.2, 0.04),
+    "cell_type": (0.1, 0.1),
+    "tissue": (0.02, 0.5),
 }
-"""A name of the vocabulary that the tagger does not choose is taken from this probability on."""
+"""From which probability on a name of the vocabulary is taken that the tagger does not choose: free names, symbols."""
+LEAST_TAGGED = {
+    "disease": 0.0,
+    "chemical": 0.0,
+    "gene": 0.0,
+    "species": 0.0,
+    "tissue": 0.0,
+}
+"""From which probability on a span of the tagger is taken that the vocabulary does not know."""
+SURE = 0.6
+"""From this probability on the same word is the same elsewhere in a text."""
 
 _CELLS = re.compile(r"[\s-]+(?:cancer\s+)?(?:cells?|cell[\s-]lines?|lines?)$")
 _MARKER = re.compile(r"(?:CD|T|B|NK|Th|Treg|iPS|ES|MS|HS)\d*[+-]?$", re.IGNORECASE)
@@ -77,6 +88,8 @@ class OfflineAnnotator:
         self._reader = Reader(vocabulary)
         parts = [vocabulary.sha256] + ([tagger.sha256] if tagger else [])
         self.id = f"offline-{OFFLINE_VERSION}@{_digest(parts)}"
+        self.link = lru_cache(maxsize=1 << 16)(self._link)
+        """Ids and preferred name of a mention of a type, empty and null when no name of that type is like it."""
 
     @classmethod
     def shipped(cls) -> OfflineAnnotator:
@@ -95,7 +108,8 @@ class OfflineAnnotator:
         """Entities of each text; what else is in the batch changes nothing."""
         anew = self._reader.forget()
         batch, new = self._reader.read(texts)
-        tagged, marginals = {}, None
+        tagged: dict[str, list[Tagged]] = {}
+        marginals: Marginals | None = None
         if self.tagger:
             self.tagger.learn_words(new, anew=anew)
             tagged, marginals = self.tagger.tag(batch)
@@ -105,36 +119,51 @@ class OfflineAnnotator:
             found[owner.of(one.first)].append(one)
         return [self._entities(batch, number, _resolved(some)) for number, some in enumerate(found)]
 
-    def _spans(self, batch: Batch, tagged: dict, marginals: Marginals | None) -> Iterable[_Found]:
+    def _spans(self, batch: Batch, tagged: dict[str, list[Tagged]], marginals: Marginals | None) -> Iterable[_Found]:
         by_type = {
             kind: {(first, behind): name for first, behind, name in names} for kind, names in batch.names.items()
         }
+        words = [word for one in batch.tokens for word in one.words]
+        species, lines = by_type.get("species", {}), by_type.get("cell_line", {})
         for model, spans in tagged.items():
             for span in spans:
-                kind, first, behind = model, span.first, span.behind
-                if model == "cell":
-                    kind, behind = self._cell(batch, first, behind)
-                source = "both" if (first, behind) in by_type.get(kind, ()) else "model"
-                yield _Found(first, behind, kind, source, span.probability)
+                kind = model
+
+                def named(first: int, behind: int, kind: str = kind) -> bool:
+                    return (first, behind) in by_type.get(kind, ())
+
+                for first, behind in parts(words, span.first, span.behind, kind, named, species):
+                    if model == "cell":
+                        kind, behind = self._cell(batch, first, behind)
+                    elif (first, behind) in lines and not named(first, behind):
+                        kind = "cell_line"
+                    if not kind or (
+                        kind == model and span.probability < LEAST_TAGGED[kind] and not named(first, behind)
+                    ):
+                        continue
+                    source = "both" if (first, behind) in by_type.get(kind, ()) else "model"
+                    yield _Found(first, behind, kind, source, span.probability)
         for kind, names in batch.names.items():
-            if marginals is None:
+            if marginals is None or self.tagger is None:
                 for first, behind, _ in names:
                     yield _Found(first, behind, kind, "dictionary", 0.5)
                 continue
             model = MODEL_OF[kind]
             taken = {t for span in tagged[model] for t in range(span.first, span.behind)}
             number = self.tagger.models.index(model)
-            for first, behind, _ in names:
+            for first, behind, name in names:
                 if not taken.isdisjoint(range(first, behind)):
                     continue
                 probability = marginals.of(number, first, behind)
-                if probability >= LEAST[kind]:
+                if probability >= LEAST[kind][int(self.vocabulary.symbols[name])]:
                     yield _Found(first, behind, kind, "dictionary", probability)
 
     def _cell(self, batch: Batch, first: int, behind: int) -> tuple[str, int]:
-        """Whether a cell is a line or a type; a line goes without the word for it."""
+        """Whether a cell is a line or a type, empty when it is neither; a line goes without the word for it."""
         text = self._text(batch, first, behind)
         core = _CELLS.sub("", text)
+        if text.lower().endswith(("cell line", "cell lines")) and not _LINE.match(core.split()[-1]):
+            return "", behind
         if (core and core != text) or _LINE.match(core):
             kinds = {self.vocabulary.type_of(c) for c in self.vocabulary.named(core)}
             line = "cell_line" in kinds or bool(_LINE.match(core) and not _MARKER.match(core))
@@ -158,10 +187,9 @@ class OfflineAnnotator:
             surface = text[start:end]
             ids, name = self.link(surface, one.type)
             out.append(Entity(start, end, surface, one.type, ids, name, one.source, round(one.probability, 2)))
-        return self._explained(batch, number, out)
+        return _repeated(text, self._explained(batch, number, out))
 
-    def link(self, surface: str, kind: str) -> tuple[tuple[str, ...], str | None]:
-        """Ids and preferred name of a mention, empty and null when no name of that type is like it."""
+    def _link(self, surface: str, kind: str) -> tuple[tuple[str, ...], str | None]:
         for candidate in _candidates(surface, kind):
             for concept in self.vocabulary.named(candidate):
                 if self.vocabulary.type_of(concept) == kind:
@@ -199,6 +227,23 @@ class OfflineAnnotator:
                     own = replace(own, ids=same.ids, name=same.name)
                 entities = [e for e in entities if e not in over] + [own]
         return sorted(entities, key=lambda e: e.start)
+
+
+def _repeated(text: str, entities: list[Entity]) -> list[Entity]:
+    """Add further places of words that are surely entities somewhere in the text."""
+    best: dict[str, Entity] = {}
+    for one in entities:
+        known = len(one.text) > 2 and (not one.text.islower() or len(one.text) > 5)
+        if known and one.probability >= SURE and one.probability > getattr(best.get(one.text), "probability", 0):
+            best[one.text] = one
+    added: list[Entity] = []
+    for surface, one in best.items():
+        if text.count(surface) > sum(e.text == surface for e in entities):
+            for match in re.finditer(rf"(?<![^\W_]){re.escape(surface)}(?![^\W_])", text):
+                start, end = match.span()
+                if all(end <= e.start or start >= e.end for e in (*entities, *added)):
+                    added.append(replace(one, start=start, end=end, probability=round(one.probability * 0.9, 2)))
+    return sorted([*entities, *added], key=lambda e: e.start)
 
 
 class _Owner:

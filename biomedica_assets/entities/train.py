@@ -89,8 +89,10 @@ def training_sentences(folder: Path, model: str, left_out: Collection[str] = ())
 @cache
 def anatomy_words(folder: Path) -> dict[str, str]:
     """By last word: the label that BioNLP13CG gives most often to spans of anatomy."""
-    kinds = ("Organ", "Tissue", "Multi-tissue_structure", "Organism_subdivision", "Organism_substance")
-    kinds += ("Anatomical_system", "Developing_anatomical_structure", "Immaterial_anatomical_entity")
+    kinds = (
+        *("Organ", "Tissue", "Multi-tissue_structure", "Organism_subdivision", "Organism_substance"),
+        *("Anatomical_system", "Developing_anatomical_structure", "Immaterial_anatomical_entity"),
+    )
     labels = dict.fromkeys(kinds, "tissue") | {
         "Cell": "cell",
         "Cancer": "other",

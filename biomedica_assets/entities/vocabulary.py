@@ -10,7 +10,7 @@ probability of one in a million. Concepts keep their preferred names as text.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -201,7 +201,7 @@ def _base36(number: int) -> str:
 
 
 def compiled(
-    names: dict[int, Sequence[int]],
+    names: Mapping[int, Sequence[int]],
     symbols: Collection[int],
     concepts: Sequence[tuple[str, Sequence[tuple[int, int]], str]],
 ) -> dict[str, np.ndarray]:

@@ -44,7 +44,16 @@ def test_a_tiny_model_with_random_weights(tmp_path):
     for e in found:
         assert end <= e.start < e.end and e.text == text[e.start : e.end] and e.source == "model"
         end = e.end
-    assert annotator.id.startswith(f"gliner:{folder.name}@")
+    assert found and annotator.id.startswith(f"gliner:{folder.name}@")
+    import torch
+
+    weights = torch.load(folder / "pytorch_model.bin")
+    torch.save({**weights, "position_ids": torch.zeros(1)}, folder / "pytorch_model.bin")
+    assert load_annotator(f"gliner:{folder}").annotate(text) == found  # more than is needed does no harm
+    weights.popitem()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(AnnotatorError, match="Missing key"):
+        load_annotator(f"gliner:{folder}")
 
 
 def _tiny_model(tmp_path):
