@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from biomedica_assets import schemas
 from biomedica_assets.dataset.near import near_pairs, star_clusters
-from biomedica_assets.dataset.queries import bounded_catalogue, count_rows, from_parquet, load, write_query
+from biomedica_assets.dataset.queries import bounded_catalogue, count_rows, from_parquet, load
 from biomedica_assets.store.catalogue import open_catalogue, read_generation
+from biomedica_assets.store.duck import write_query
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord
 
@@ -81,7 +82,7 @@ def build_duplicates(files: Files, *, distance: int = DISTANCE, scratch: str | N
         counts = _order(connection)
         stats = _cluster(connection, folder, distance)
         counts |= {name: stats[name] for name in ("hashed", "pairs", "cut")}
-        data_file = write_query(files, connection, folder, schemas.DUPLICATES, _RESULT, "duplicates")
+        data_file = write_query(files, connection, folder, schemas.DUPLICATES, _RESULT, "duplicates/")
         result = f"(SELECT * FROM {from_parquet(files, data_file.path)})"
         counts |= _counts(connection, result)
     record = Duplicates(DUPLICATES_VERSION, input_hash, distance, data_file, counts)

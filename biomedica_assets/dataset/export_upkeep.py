@@ -10,8 +10,9 @@ from pathlib import Path
 
 from biomedica_assets.dataset import formats
 from biomedica_assets.dataset.export_manifest import Export, ExportShard, Options, finish, list_exports, put_shard
-from biomedica_assets.dataset.queries import bounded_catalogue, sql_text
+from biomedica_assets.dataset.queries import bounded_catalogue
 from biomedica_assets.dataset.subsets import Subset, current_rows, read_subset
+from biomedica_assets.store.duck import sql_text
 from biomedica_assets.store.files import Files
 
 

@@ -36,13 +36,14 @@ from biomedica_assets.dataset.export_manifest import (
     suffix,
 )
 from biomedica_assets.dataset.fields import records_query
-from biomedica_assets.dataset.queries import bounded_catalogue, from_parquet, sql_text
+from biomedica_assets.dataset.queries import bounded_catalogue, from_parquet
 from biomedica_assets.dataset.reading import Span, read_images
 from biomedica_assets.dataset.subsets import Subset, add_metadata_view, current_rows
 from biomedica_assets.dataset.units import UNITS
 from biomedica_assets.images.crops import crop, crop_media_type
 from biomedica_assets.images.probe import ImageError
 from biomedica_assets.schemas import Row
+from biomedica_assets.store.duck import sql_text
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import SpanError
 

@@ -1,4 +1,4 @@
-"""DuckDB over the dataset: a connection of bounded memory with all views, and queries written through a schema.
+"""DuckDB over the dataset: a connection of bounded memory with all views.
 
 What does not belong here: what is asked (`duplicates`, `subsets`, `exports`), the views of the catalogue itself
 (`store.catalogue`).
@@ -6,26 +6,19 @@ What does not belong here: what is asked (`duplicates`, `subsets`, `exports`), t
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from biomedica_assets import schemas
 from biomedica_assets.store.catalogue import open_catalogue
-from biomedica_assets.store.duck import PROTOCOL, duck_url
+from biomedica_assets.store.duck import PROTOCOL, duck_url, sql_text
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import DataFile
-from biomedica_assets.store.shards import put_once
 
 MEMORY_LIMIT = "2GB"
-BATCH_ROWS = 50_000
 
 
 @contextmanager
@@ -64,11 +57,6 @@ def local_parquet(*paths: Path) -> str:
     return f"read_parquet([{', '.join(map(sql_text, paths))}])"
 
 
-def sql_text(text: Any) -> str:
-    """A string literal."""
-    return "'" + str(text).replace("'", "''") + "'"
-
-
 def count_rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:
     """Rows of a FROM item, conditions included."""
     return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
@@ -79,20 +67,3 @@ def load(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> N
     connection.register("arriving", table)
     connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM arriving")
     connection.unregister("arriving")
-
-
-def write_query(
-    files: Files, connection: duckdb.DuckDBPyConnection, scratch: Path, table: schemas.Table, query: str, folder: str
-) -> DataFile:
-    """Write a query's result through the table's schema as ``<folder>/<hash>.parquet``, once; memory is bounded."""
-    path, rows, schema = scratch / f"{table.name}.parquet", 0, table.arrow
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in connection.sql(query).to_arrow_reader(BATCH_ROWS):
-            columns = [batch.column(name).cast(schema.field(name).type) for name in schema.names]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-            rows += batch.num_rows
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    data_file = DataFile(f"{folder}/{digest[:16]}.parquet", path.stat().st_size, digest, rows)
-    put_once(files, path, data_file.path, data_file.bytes)
-    return data_file

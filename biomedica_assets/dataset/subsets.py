@@ -29,13 +29,12 @@ from biomedica_assets.dataset.queries import (
     from_parquet,
     load,
     lock,
-    sql_text,
-    write_query,
 )
 from biomedica_assets.dataset.recipes import Recipe, RecipeError
 from biomedica_assets.dataset.units import UNITS, Unit
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.catalogue import Generation, read_generation
+from biomedica_assets.store.duck import sql_text, write_query
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord
 
@@ -142,7 +141,7 @@ def build_subset(files: Files, recipe: Recipe, *, scratch: str | None = None) ->
         except duckdb.Error as error:
             raise RecipeError(f"{recipe.name}: {error}") from error
         query = "SELECT * FROM picked ORDER BY pmcid, sample_id"
-        data_file = write_query(files, connection, folder, schemas.SUBSET, query, f"subsets/{recipe.name}")
+        data_file = write_query(files, connection, folder, schemas.SUBSET, query, f"subsets/{recipe.name}/")
         counts = {f"{recipe.unit}s": data_file.rows}
         totals = "SELECT licence_group, count(*), sum(bytes)::BIGINT FROM picked GROUP BY 1 ORDER BY 1"
         for group, samples, size in connection.execute(totals).fetchall():

@@ -18,7 +18,8 @@ from typing import Any
 
 from biomedica_assets.pmc.articles import Articles, CloudArticles
 from biomedica_assets.pmc.keys import BUCKET
-from biomedica_assets.pmc.releases import Listing, ListingError, NoReleaseError, Release, scratch_folder, sql_text
+from biomedica_assets.pmc.releases import Listing, ListingError, NoReleaseError, Release, scratch_folder
+from biomedica_assets.store.duck import sql_text
 from biomedica_assets.store.files import Files, InvalidPathError, NotListableError, Traffic
 
 INVENTORY = f"inventory-reports/{BUCKET}/metadata"

@@ -27,7 +27,8 @@ import duckdb
 import pyarrow as pa
 
 from biomedica_assets.pmc.keys import parse_article_id
-from biomedica_assets.pmc.releases import Listing, ListingError, sql_text
+from biomedica_assets.pmc.releases import Listing, ListingError
+from biomedica_assets.store.duck import sql_text
 
 _KEY = 1_000_000  # pmcid * 10^6 + version: one integer instead of two in every join
 

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from biomedica_assets.pmc.articles import Articles
 from biomedica_assets.pmc.package_articles import PackageArticles, format_location
-from biomedica_assets.pmc.releases import Listing, ListingError, Release, scratch_folder, sql_text
+from biomedica_assets.pmc.releases import Listing, ListingError, Release, scratch_folder
+from biomedica_assets.store.duck import sql_text
 from biomedica_assets.store.files import Files, Traffic
 
 _ALL = ("oa_file_list.csv", "oa_file_list.txt")

@@ -151,8 +151,3 @@ def scratch_folder(scratch: str | Path | None) -> Path:
     if scratch is not None:
         Path(scratch).mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix="listing-", dir=scratch))
-
-
-def sql_text(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets.dataset.predicates import held
-from biomedica_assets.dataset.queries import count_rows, load, local_parquet, sql_text
+from biomedica_assets.dataset.queries import count_rows, load, local_parquet
 from biomedica_assets.search.delta import STATES_SCHEMA, plan_delta
 from biomedica_assets.search.documents import ArticleDocument, fingerprint, iter_documents
 from biomedica_assets.search.keyword import KEYWORD_VERSION, KeywordWriter
@@ -39,6 +39,7 @@ from biomedica_assets.search.requests import IndexMissingError
 from biomedica_assets.search.rows import ROWS_VERSION, RowWriter, merge_rows
 from biomedica_assets.search.terms import TermWriter, sort_terms
 from biomedica_assets.store.catalogue import Generation, connect, read_generation
+from biomedica_assets.store.duck import sql_text
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile
 

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from biomedica_assets.dataset.filters import Filters, bounded
-from biomedica_assets.dataset.queries import local_parquet, sql_text
+from biomedica_assets.dataset.queries import local_parquet
 from biomedica_assets.search.documents import FIGURE_LISTS, LABELS, ArticleDocument, FigureDocument
 from biomedica_assets.search.keyword import IMAGE_FIELDS, OF_FIGURE
 from biomedica_assets.search.terms import LISTS, rows_with
+from biomedica_assets.store.duck import sql_text
 
 ROWS_VERSION = 4
 """Raised when the files of rows or terms change: the index is then built anew."""

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biomedica_assets.dataset.queries import local_parquet, sql_text
+from biomedica_assets.dataset.queries import local_parquet
 from biomedica_assets.search.documents import ArticleDocument
+from biomedica_assets.store.duck import sql_text
 
 TERMS = pa.schema([("field", pa.string()), ("term", pa.string()), ("first", pa.uint32()), ("last", pa.uint32())])
 LISTS = {

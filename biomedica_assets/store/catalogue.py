@@ -15,17 +15,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from biomedica_assets import schemas
 from biomedica_assets.store import pubmed_log
 from biomedica_assets.store.derived import DerivedManifest, read_derived
 from biomedica_assets.store.detail_views import DETAIL_VIEWS
-from biomedica_assets.store.duck import duck_url, register
+from biomedica_assets.store.duck import duck_url, register, sql_text, write_query
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
@@ -44,7 +42,6 @@ CATALOGUE_VERSION = 3
 """Raised when the rules below change: the next build starts from nothing instead of the generation before."""
 
 MEMORY_LIMIT = "2GB"
-_ROW_GROUP = 100_000
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,11 @@ def read_generation(files: Files) -> Generation | None:
         return Generation.from_json(files.read(POINTER))
     except FileNotFoundError:
         return None
+
+
+def catalogue_stem(table: schemas.Table) -> str:
+    """Where the files of a table of the catalogue lie, up to their hash."""
+    return f"catalogue/{table.name}-"
 
 
 def find_generation(files: Files, generation_id: str) -> Generation | None:
@@ -165,7 +167,7 @@ def _build_tables(
         connection.executemany("INSERT INTO touched VALUES (?)", [[chunk] for chunk in [*changed, *gone]])
 
     def url(path: str) -> str:
-        return _sql_text(duck_url(files, path))
+        return sql_text(duck_url(files, path))
 
     def old(table: str, schema: schemas.Table) -> str:
         if before is None:
@@ -242,15 +244,15 @@ def _build_tables(
         schemas.WITHDRAWALS: _WITHDRAWN,
         schemas.PUBMED_LOG: "SELECT * FROM pubmed ORDER BY pmid, partition",
     }
-    return {t.name: write_query(files, connection, scratch, t, query) for t, query in queries.items()}
+    return {
+        t.name: write_query(files, connection, scratch, t, query, catalogue_stem(t)) for t, query in queries.items()
+    }
 
 
 def _standing(files: Files, honour_pubmed: bool) -> str:
     """Entries of the list so far that the log knows nothing newer about: it has gone back to an earlier state."""
     url = duck_url(files, WITHDRAWALS)
-    known = (
-        f"SELECT * FROM read_parquet({_sql_text(url)})" if files.exists(WITHDRAWALS) else _empty(schemas.WITHDRAWALS)
-    )
+    known = f"SELECT * FROM read_parquet({sql_text(url)})" if files.exists(WITHDRAWALS) else _empty(schemas.WITHDRAWALS)
     return f"""
         CREATE TABLE standing AS SELECT * FROM ({known}) w
         WHERE CASE WHEN w.reason = 'pubmed_retracted'
@@ -284,23 +286,6 @@ _WITHDRAWN = """
     )
     ORDER BY pmcid, version
 """
-
-
-def write_query(
-    files: Files, connection: duckdb.DuckDBPyConnection, scratch: Path, table: schemas.Table, query: str
-) -> DataFile:
-    """Write a query's result through the table's schema as ``catalogue/<table>-<hash>.parquet``."""
-    path, rows, schema = scratch / f"{table.name}.parquet", 0, table.arrow
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in connection.sql(query).to_arrow_reader(_ROW_GROUP):
-            columns = [batch.column(name).cast(schema.field(name).type) for name in schema.names]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-            rows += batch.num_rows
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    data_file = DataFile(f"catalogue/{table.name}-{digest[:16]}.parquet", path.stat().st_size, digest, rows)
-    files.put_file(path, data_file.path)
-    return data_file
 
 
 def refresh_generation(files: Files) -> Generation:
@@ -345,11 +330,11 @@ def open_views(files: Files, generation: Generation, withheld: Iterable[str] = (
 
 def view_statements(files: Files, generation: Generation, *, masked: bool = False) -> Iterator[str]:
     """The CREATE VIEW statements of `open_catalogue`; if ``masked``, without the ids of a table ``withheld``."""
-    current, index = (_sql_text(duck_url(files, generation.files[name].path)) for name in ("current", "sample_index"))
+    current, index = (sql_text(duck_url(files, generation.files[name].path)) for name in ("current", "sample_index"))
     where = " WHERE concat('PMC', pmcid, '.', version) NOT IN (FROM withheld)" if masked else ""
     yield f"CREATE OR REPLACE VIEW current AS SELECT * FROM read_parquet({current}){where}"
     if "withdrawals" in generation.files:
-        list_url = _sql_text(duck_url(files, generation.files["withdrawals"].path))
+        list_url = sql_text(duck_url(files, generation.files["withdrawals"].path))
         yield f"CREATE OR REPLACE VIEW withdrawals AS SELECT * FROM read_parquet({list_url})"
     where = " SEMI JOIN current USING (chunk, article_id)" if masked else ""
     yield f"CREATE OR REPLACE VIEW sample_index AS SELECT * FROM read_parquet({index}){where}"
@@ -374,7 +359,7 @@ def view_statements(files: Files, generation: Generation, *, masked: bool = Fals
     """
     yield from DETAIL_VIEWS
     if "pubmed_log" in generation.files:
-        log_url = _sql_text(duck_url(files, generation.files["pubmed_log"].path))
+        log_url = sql_text(duck_url(files, generation.files["pubmed_log"].path))
         yield f"CREATE OR REPLACE VIEW pubmed_log AS SELECT * FROM read_parquet({log_url})"
         yield pubmed_log.METADATA_VIEW
     yield """
@@ -423,7 +408,7 @@ def connect(files: Files, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection for heavy queries over a store: bounded memory, the rest spilt to the scratch folder."""
     with duckdb.connect(str(scratch / "build.duckdb")) as connection:
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-        connection.execute(f"SET temp_directory = {_sql_text(str(scratch / 'spill'))}")
+        connection.execute(f"SET temp_directory = {sql_text(str(scratch / 'spill'))}")
         connection.execute("SET TimeZone = 'UTC'")
         register(files, connection)
         yield connection
@@ -436,7 +421,7 @@ def parquet_relation(files: Files, paths: list[str], table: schemas.Table, writt
     """
     if not paths:
         return f"({_empty(table)})"
-    listed = ", ".join(_sql_text(duck_url(files, path)) for path in paths)
+    listed = ", ".join(sql_text(duck_url(files, path)) for path in paths)
     if set(written) <= {str(schemas.SCHEMA_VERSION)}:
         return f"read_parquet([{listed}])"
     names = ", ".join(f'"{name}"' for name in table.names)
@@ -462,7 +447,3 @@ def _duck_type(kind: pa.DataType) -> str:
     if pa.types.is_floating(kind):
         return "DOUBLE"
     return "BLOB" if pa.types.is_large_binary(kind) else "VARCHAR"
-
-
-def _sql_text(text: Any) -> str:
-    return "'" + str(text).replace("'", "''") + "'"

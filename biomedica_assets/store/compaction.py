@@ -28,12 +28,12 @@ import pyarrow.parquet as pq
 from biomedica_assets import schemas
 from biomedica_assets.store.catalogue import (
     Generation,
+    catalogue_stem,
     connect,
     parquet_relation,
     refresh_generation,
-    write_query,
 )
-from biomedica_assets.store.duck import duck_url
+from biomedica_assets.store.duck import duck_url, write_query
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
@@ -391,4 +391,5 @@ class _Relocation:
                 LEFT JOIN moves m ON m.shard = i.shard AND m."offset" = i."offset"
                 ORDER BY i.pmcid, i.image_id
             """
-            return write_query(self._files, connection, Path(folder), schemas.SAMPLE_INDEX, query)
+            stem = catalogue_stem(schemas.SAMPLE_INDEX)
+            return write_query(self._files, connection, Path(folder), schemas.SAMPLE_INDEX, query, stem)

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from biomedica_assets.dataset.formats import extension, image_key
-from biomedica_assets.dataset.queries import sql_text
 from biomedica_assets.dataset.reading import Span, read_images
 from biomedica_assets.images.crops import crop_media_type, crops
 from biomedica_assets.images.probe import EXTENSIONS, ImageError
 from biomedica_assets.schemas import Row
+from biomedica_assets.store.duck import sql_text
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import SpanError, iter_samples, tar_sample
 from biomedica_assets.store.tables import read_table

@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from biomedica_assets.dataset.filters import FilterError, Filters
 from biomedica_assets.dataset.predicates import COLUMNS, from_clause, held, select_list
-from biomedica_assets.dataset.queries import MEMORY_LIMIT, from_parquet, sql_text
+from biomedica_assets.dataset.queries import MEMORY_LIMIT, from_parquet
 from biomedica_assets.dataset.subsets import Subset, add_metadata_view, read_subset
 from biomedica_assets.store.catalogue import Generation, find_generation, open_views, read_generation
-from biomedica_assets.store.duck import duck_url, register
+from biomedica_assets.store.duck import duck_url, register, sql_text
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.snapshots import SnapshotError, read_snapshot
 
