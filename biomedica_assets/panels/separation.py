@@ -36,6 +36,8 @@ MOST_SEAMS = 3
 """More edges than this across a region are the cells of a table or heat map."""
 INKED = 0.6
 """Share of ink on either side of such an edge: lines in plots and tables have paper beside them."""
+NEAR = 1.0
+"""How far from their corners letters may be, three times the share of the panel's sides, where others are not tried."""
 _ANCHORS = ((0.0, 0.0), (0.5, 1.0), (0.0, 1.0), (0.5, 0.0), (1.0, 0.0), (1.0, 1.0))
 """Where letters stand in their panels: left or right, top or bottom."""
 
@@ -57,10 +59,11 @@ def by_letters(page: Page, letters: Sequence[Letter]) -> tuple[list[Piece], floa
     best: tuple[list[Piece], float] | None = None
     for anchor in _ANCHORS:
         pieces, value = _part(page, page.trim(page.whole), tuple(letters), anchor)
-        value = (value - sum(_off(piece, anchor) for piece in pieces)) / len(letters)
+        off = [_off(piece, anchor) for piece in pieces]
+        value = (value - sum(off)) / len(letters)
         if best is None or value > best[1] + 0.01:
             best = pieces, value
-        if anchor == _ANCHORS[0] and value > 0.5:  # the usual place: nothing to look for elsewhere
+        if value > 0.5 and max(off) < NEAR:  # nothing better can be hoped for elsewhere
             break
     assert best is not None
     for region, letter in best[0]:

@@ -219,7 +219,7 @@ def _paint(
     left, bottom = (unit, unit) if layout.shared else (0, 0)
     image = Image.new("RGB", (width + left, height + bottom), paper)
     draw = ImageDraw.Draw(image)
-    face = _face(rng, layout, max(13, round(unit * rng.uniform(0.55, 0.95))))
+    face = _face(rng, layout, max(13, round(unit * rng.uniform(0.6, 1.0))))
     small = _face(rng, layout, max(9, round(unit * 0.4)))
     only_pictures = layout.gutter in ("dark", "line", "touching") or layout.letters == "inside" or rng.random() < 0.25
     only_plots = layout.shared or (not only_pictures and rng.random() < 0.25)
