@@ -76,12 +76,16 @@ def caption(figure: models.Figure) -> list[Panel]:
     for part in sorted(figure.sub_captions, key=lambda found: (found.start, found.end)):
         if part.start < position:
             continue  # two panels share a text: it stands under the first
-        end = _before_marker(text, position, part)
+        if parts:
+            position = _behind_marker(text, position, parts[-1][0])
+        end = max(position, _before_marker(text, position, part))
         if text[position:end].strip():
             parts.append((None, position, end))
         shared = [other.panel for other in figure.sub_captions if (other.start, other.end) == (part.start, part.end)]
         parts.append((", ".join(shared), part.start, part.end))
         position = part.end
+    if parts:
+        position = _behind_marker(text, position, parts[-1][0])
     if text[position:].strip():
         parts.append((None, position, len(text)))
     return [
@@ -116,6 +120,17 @@ def _before_marker(text: str, position: int, part: models.SubCaption) -> int:
     """Where the text before a panel ends when the letter that the page shows anyway, "(a)", is left out."""
     match = _MARKER.search(text, position, part.start)
     return match.start() if match and match[1].upper() == part.panel[:1].upper() else part.start
+
+
+_BEHIND = re.compile(r"\s*[(\[]([A-Za-z][\w ,&–-]{0,24})[)\]]\s*(?:[,;.]\s*)?(?:(?:and|or|while|whereas)\s+)?")
+
+
+def _behind_marker(text: str, position: int, panel: str | None) -> int:
+    """Where the text behind a panel goes on without the letter or place that closed it: "mice (left) and "."""
+    match = _BEHIND.match(text, position)
+    if match and panel and (panel[1:2].isalpha() or match[1][0].upper() == panel[0]):
+        return match.end()
+    return position
 
 
 def paragraphs(mentions: Sequence[models.Mention]) -> list[Paragraph]:

@@ -188,7 +188,9 @@ def test_cutting_a_text_loses_nothing(text, spans):
 def figure(caption, *parts):
     """A figure whose panels are (panel, start, end)."""
     sub_captions = [models.SubCaption(panel=p, text=caption[s:e], start=s, end=e) for p, s, e in parts]
-    return models.Figure.model_construct(caption=caption, styles=[], formulas=[], sub_captions=sub_captions)
+    return models.Figure.model_construct(
+        caption=caption, styles=[], formulas=[], sub_captions=sub_captions, entities=[], panels=[]
+    )
 
 
 def plain(panels):
@@ -202,6 +204,10 @@ def test_panels_of_a_caption():
     assert plain(found) == [(None, "Mice."), ("A", "One."), ("B, C", "Two."), (None, " All at noon.")]
     assert plain(words.caption(figure("Mice."))) == [(None, "Mice.")]
     assert plain(words.caption(figure(""))) == []
+    behind = words.caption(figure("Mice (A) and rats (B) at noon.", ("A", 0, 4), ("B", 13, 17)))
+    assert plain(behind) == [("A", "Mice"), ("B", "rats"), (None, "at noon.")]
+    places = words.caption(figure("Mice (upper), rats (lower).", ("TOP", 0, 4), ("BOTTOM", 14, 18)))
+    assert plain(places) == [("TOP", "Mice"), ("BOTTOM", "rats")]
     kept = words.caption(figure("Vitamin C. a, One.", ("A", 14, 18)))
     assert plain(kept) == [(None, "Vitamin C."), ("A", "One.")]
 
