@@ -7,7 +7,7 @@ models are kept (`model_files`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,19 +20,25 @@ from biomedica_assets.quality.paragraphs import Paragraph
 FIT_VERSION = "1"
 """Raised when the same examples would give another model."""
 
-OUTPUTS = len(TYPES) + len(DOMAINS) + 1
-_TYPE, _DOMAIN, _SCORE = slice(0, len(TYPES)), slice(len(TYPES), OUTPUTS - 1), OUTPUTS - 1
+OUTPUT_NAMES = (*TYPES, *DOMAINS, *(f"above {level}" for level in LEVELS[:-1]))
+OUTPUTS = len(OUTPUT_NAMES)
+_TYPE = slice(0, len(TYPES))
+_DOMAIN = slice(len(TYPES), len(TYPES) + len(DOMAINS))
+_ABOVE = slice(len(TYPES) + len(DOMAINS), OUTPUTS)
 WORDS_LENGTH = 5.0
 """How much the words of a text weigh together, where each fact weighs 1."""
 BATCH = 256
 """Paragraphs hashed at a time."""
-FOLDS = 5
-C, ALPHA = 0.3, 100.0
-"""Inverse strength of the penalty of the regressions on type and domain, strength of that on the score."""
-EVENED = 0.5
-"""Between 0, where every example counts alike, and 1, where every type does: case reports are rare."""
-PRIOR = 30.0
-"""How freely a model may lean on the one before: its outputs enter as columns so much larger than a word's."""
+FOLDS = 3
+C = 0.3
+"""Inverse strength of the regressions' penalty."""
+EVENED = 1.0
+"""Of types and domains, between 0, where every example counts alike, and 1, where every answer does: case reports are
+rare. Levels count as often as there are examples."""
+_NEVER = 20.0
+"""Output for what every example or none is."""
+PRIOR = 3.0
+"""How freely a model may lean on the one before: its outputs enter as columns so many times as large."""
 WITHIN = 0.49
 """Decimals of a score order the paragraphs of a level; rounding still gives the level."""
 _MISSING = "fitting needs scikit-learn: pip install 'biomedica_assets[quality]'"
@@ -40,9 +46,10 @@ _MISSING = "fitting needs scikit-learn: pip install 'biomedica_assets[quality]'"
 
 @dataclass(frozen=True)
 class Predicted:
-    """Of each paragraph: number of type and domain and their probabilities, score and, unbounded, where it came from.
+    """Of each paragraph: number of type and domain and their probabilities, score and expected level.
 
     ``scores`` float [n]: a whole level, and decimals up to `WITHIN` that order paragraphs within it.
+    ``expected`` float [n]: 1 and the probabilities of being above each level.
     """
 
     types: np.ndarray
@@ -50,7 +57,7 @@ class Predicted:
     domains: np.ndarray
     domain_probabilities: np.ndarray
     scores: np.ndarray
-    raw_scores: np.ndarray
+    expected: np.ndarray
 
     @property
     def levels(self) -> np.ndarray:
@@ -60,9 +67,9 @@ class Predicted:
 
 @dataclass(frozen=True)
 class QualityModel:
-    """``weights`` int16 [columns, outputs] with ``scales`` float64 [outputs]: types, then domains, then the score.
+    """``weights`` int16 [columns, outputs] with ``scales`` float64 [outputs], in the order of `OUTPUT_NAMES`.
 
-    ``temperatures`` of types and domains; ``cuts``: raw scores from which a paragraph has level 2, 3, 4 and 5.
+    ``temperatures`` of types and domains; ``cuts``: expected levels from which a paragraph has level 2, 3, 4 and 5.
     """
 
     weights: np.ndarray
@@ -100,27 +107,31 @@ class QualityModel:
         """What outputs amount to."""
         types = _softmax(outputs[:, _TYPE] / self.temperatures[0])
         domains = _softmax(outputs[:, _DOMAIN] / self.temperatures[1])
-        raw = outputs[:, _SCORE]
+        expected = _expected(outputs)
         return Predicted(
             types.argmax(axis=1),
             types.max(axis=1),
             domains.argmax(axis=1),
             domains.max(axis=1),
-            graded(raw, self.cuts),
-            raw,
+            graded(expected, self.cuts),
+            expected,
         )
 
 
-def graded(raw: np.ndarray, cuts: Sequence[float]) -> np.ndarray:
-    """Raw scores as levels 1 to 5 with decimals: 0 at a level's lower cut, `WITHIN` just below the next one.
+def _expected(outputs: np.ndarray) -> np.ndarray:
+    return 1 + (1 / (1 + np.exp(-outputs[:, _ABOVE]))).sum(axis=1)
+
+
+def graded(expected: np.ndarray, cuts: Sequence[float]) -> np.ndarray:
+    """Expected levels as levels 1 to 5 with decimals: 0 at a level's lower cut, `WITHIN` just below the next one.
 
     >>> graded(np.array([1.9, 2.0, 2.6, 9.0]), (2.0, 3.0, 4.0, 5.0)).round(3).tolist()
     [1.441, 2.0, 2.294, 5.0]
     """
     edges = np.array([cuts[0] - 1, *cuts, cuts[-1] + 1])
-    level = np.searchsorted(cuts, raw, side="right")
+    level = np.searchsorted(cuts, expected, side="right")
     width = np.maximum(edges[level + 1] - edges[level], 1e-9)
-    within = np.clip((raw - edges[level]) / width, 0, 1) * WITHIN
+    within = np.clip((expected - edges[level]) / width, 0, 1) * WITHIN
     return np.where(level == len(cuts), LEVELS[-1], level + 1 + within)
 
 
@@ -175,6 +186,7 @@ def fit_model(
         _temperature(outputs[:, _TYPE], answers.types),
         _temperature(outputs[:, _DOMAIN], answers.domains),
     )
+    cuts = _cuts(_expected(outputs), answers.scores)
     if prior is not None:  # its outputs were columns: fold them into the weights of the words
         own, leaning = weights[:COLUMNS], weights[COLUMNS:] / 1.0
         weights = own + PRIOR * (prior.weights * prior.scales) @ leaning
@@ -185,8 +197,8 @@ def fit_model(
         scales,
         bias,
         temperatures,
-        _cuts(outputs[:, _SCORE], answers.scores),
-        about=dict(about or {}),
+        cuts,
+        about={**(about or {}), "left_out": _agreement(outputs, cuts, answers)},
     )
 
 
@@ -229,22 +241,30 @@ def _matrix(paragraphs: Sequence[Paragraph], context: bool, prior: QualityModel 
 
 
 def _fit(matrix: Any, answers: _Answers) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    weights, bias = np.zeros((matrix.shape[1], OUTPUTS)), np.full(OUTPUTS, -20.0)
+    weights, bias = np.zeros((matrix.shape[1], OUTPUTS)), np.full(OUTPUTS, -_NEVER)
     for place, wanted in ((_TYPE, answers.types), (_DOMAIN, answers.domains)):
-        known = np.unique(wanted)
-        counted = np.bincount(wanted, minlength=place.stop - place.start)
-        weights_of = (len(wanted) / (len(known) * np.maximum(counted, 1))) ** EVENED
-        regression = LogisticRegression(C=C, max_iter=300, tol=1e-4).fit(matrix, wanted, weights_of[wanted])
-        coefficients, intercepts = regression.coef_, regression.intercept_
-        if len(known) == 2:  # one row then, for the second of the two
-            coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.array([-1, 1]) * intercepts / 2
-        weights[:, place.start + known] = coefficients.T
-        bias[place.start + known] = intercepts
-    ridge = Ridge(alpha=ALPHA, solver="sparse_cg", tol=1e-5).fit(matrix, answers.scores)
-    weights[:, _SCORE], bias[_SCORE] = ridge.coef_, ridge.intercept_
+        counted = np.maximum(np.bincount(wanted), 1)
+        share = (len(wanted) / (np.count_nonzero(np.bincount(wanted)) * counted)) ** EVENED
+        own, intercepts = _regression(matrix, wanted, share[wanted])
+        if len(intercepts) == 1:  # one row then, for the second of two answers
+            own, intercepts = np.vstack([-own, own]) / 2, np.array([-1, 1]) * intercepts / 2
+        known = place.start + np.unique(wanted)
+        weights[:, known], bias[known] = own.T, intercepts
+    for output, level in enumerate(LEVELS[:-1], _ABOVE.start):
+        above = np.rint(answers.scores) > level
+        if above.all() or not above.any():
+            bias[output] = _NEVER if above.all() else -_NEVER
+        else:
+            own, intercepts = _regression(matrix, above, None)
+            weights[:, output], bias[output] = own[0], intercepts[0]
     return weights, bias
+
+
+def _regression(matrix: Any, wanted: np.ndarray, share: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=C, max_iter=500, tol=1e-3).fit(matrix, wanted, share)
+    return fitted.coef_, fitted.intercept_
 
 
 def _temperature(outputs: np.ndarray, wanted: np.ndarray) -> float:
@@ -258,17 +278,23 @@ def _temperature(outputs: np.ndarray, wanted: np.ndarray) -> float:
     return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
 
 
-def _cuts(raw: np.ndarray, wanted: np.ndarray) -> tuple[float, ...]:
-    """Where to cut raw scores so that as many paragraphs reach each level as by the teacher."""
-    ordered = np.sort(raw)
+def _agreement(outputs: np.ndarray, cuts: Sequence[float], answers: _Answers) -> dict[str, float]:
+    """With the teacher, on articles left out: shares of types, domains and levels that are the same, mean error."""
+    levels, wanted = np.floor(graded(_expected(outputs), cuts)), np.rint(answers.scores)
+    found = {
+        "type": np.mean(outputs[:, _TYPE].argmax(axis=1) == answers.types),
+        "domain": np.mean(outputs[:, _DOMAIN].argmax(axis=1) == answers.domains),
+        "level": np.mean(levels == wanted),
+        "level_error": np.mean(np.abs(levels - wanted)),
+    }
+    return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def _cuts(expected: np.ndarray, wanted: np.ndarray) -> tuple[float, ...]:
+    """Where to cut expected levels so that as many paragraphs reach each level as by the teacher."""
+    ordered = np.sort(expected)
     below = [np.mean(np.rint(wanted) < level) for level in LEVELS[1:]]
-    cuts = [float(np.quantile(ordered, share)) if share < 1 else float(ordered[-1]) + 1 for share in below]
+    # A level that nothing is below or above begins where nothing is.
+    known = {0.0: 0.0, 1.0: float(LEVELS[-1])}
+    cuts = [known[share] if share in known else float(np.quantile(ordered, share)) for share in below]
     return tuple(np.maximum.accumulate(cuts).tolist())
-
-
-def batches(paragraphs: Iterator[tuple[Any, Paragraph]], size: int = BATCH) -> Iterator[list[tuple[Any, Paragraph]]]:
-    """Lists of ``size`` at most."""
-    from itertools import islice
-
-    while some := list(islice(paragraphs, size)):
-        yield some

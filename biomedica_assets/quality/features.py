@@ -28,6 +28,12 @@ _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _WORD, _BEGINNING, _ENDING, _PAIR = (np.uint64(seed) for seed in (0x51, 0xB3, 0xE7, 0x1D))
 _STEM, _TAIL = 6, 4
+_ONE_PERSON = [
+    re.compile(r"\b\d+[- ](?:year|month|week|day)s?[- ]old\b"),
+    re.compile(r"\b[Hh]is\b|\b[Hh]e (?:was|had)\b|\b[Hh]er\b|\b[Ss]he (?:was|had)\b"),
+    re.compile(r"\b(?:[Tt]he|[Tt]his|[Oo]ur) (?:patient|case)\b"),
+]
+"""Case reports are too rare for the words alone to be learnt."""
 _TITLE_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -125,7 +131,8 @@ def fact_columns(paragraphs: Sequence[Paragraph], *, context: bool = True) -> Co
 def _facts(paragraph: Paragraph, context: bool) -> list[int]:
     text = paragraph.text
     digits = sum(map(text.count, "0123456789")) * 40 // max(len(text), 1)
-    columns = {_named(f"length {len(text).bit_length()}"), _named(f"digits {min(digits, 10)}")}
+    one = sum(pattern.search(text) is not None for pattern in _ONE_PERSON)
+    columns = {_named(f"length {len(text).bit_length()}"), _named(f"digits {min(digits, 10)}"), _named(f"person {one}")}
     if context and paragraph.context is not None:
         density = min(paragraph.citations * 1000 // max(len(text), 1), 12)
         columns.add(_named(f"citations {min(paragraph.citations, 4)}"))

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from biomedica_assets.quality.classifier import FIT_VERSION, OUTPUTS, QualityModel
+from biomedica_assets.quality.classifier import FIT_VERSION, OUTPUT_NAMES, OUTPUTS, QualityModel
 from biomedica_assets.quality.features import COLUMNS, FEATURES_VERSION
-from biomedica_assets.quality.labels import DOMAINS, TYPES
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord, StoreError
 
@@ -56,7 +55,7 @@ def record_of(model: QualityModel, data: bytes, folder: str, made_of: str = "") 
     about: dict[str, Any] = {
         "features": FEATURES_VERSION,
         "fit": FIT_VERSION,
-        "outputs": [*TYPES, *DOMAINS, "score"],
+        "outputs": list(OUTPUT_NAMES),
         "temperatures": list(model.temperatures),
         "cuts": list(model.cuts),
     }
@@ -142,7 +141,7 @@ def shipped_model() -> QualityModel:
 def _opened(record: QualityRecord, data: bytes, path: str) -> QualityModel:
     if hashlib.sha256(data).hexdigest() != record.file.sha256:
         raise StoreError(f"{path} is damaged: restore it, or fit the model anew")
-    if record.features != FEATURES_VERSION or record.outputs != [*TYPES, *DOMAINS, "score"]:
+    if record.features != FEATURES_VERSION or record.outputs != list(OUTPUT_NAMES):
         raise StoreError(f"{path} is a model of another version: fit it anew")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         model = QualityModel(
