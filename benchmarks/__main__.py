@@ -29,6 +29,7 @@ BENCHMARKS = {
     "concepts": "concepts:benchmark",
     "labels_quality": "labels_quality:quality",
     "labels_speed": "labels_speed:benchmark",
+    "subcaptions_quality": "subcaptions_quality:benchmark",
     "load": "load:benchmark",
     "search_scale": "search_scale:benchmark",
     "search_engines": "search_engines:benchmark",
