@@ -41,8 +41,8 @@ FACETS = {
     "article_type": "Article type",
     "journal": "Journal",
     "mesh": "MeSH",
-    "paragraph_type": "Cited in a paragraph that is a",
-    "paragraph_domain": "Domain of that paragraph",
+    "paragraph_type": "Type of a citing paragraph",
+    "paragraph_domain": "Domain of a citing paragraph",
     "media_type": "File type",
 }
 """Facets of the sidebar, each also a filter of this name. Years have a chart of their own."""

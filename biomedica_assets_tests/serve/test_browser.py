@@ -15,6 +15,7 @@ from PIL import Image
 from biomedica_assets import sample
 from biomedica_assets.dataset.statistics import publish_statistics
 from biomedica_assets.search.generation import build_index
+from biomedica_assets_tests.details import commit_entities, commit_panels, commit_quality
 from biomedica_assets_tests.ingest.releases import World
 from biomedica_assets_tests.live.test_ui import CHROMIUM, FLAGS
 from biomedica_assets_tests.serve.conftest import serving
@@ -24,7 +25,29 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
 ]
+COMPOUND = "PMC90000051.1/F1"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+
+
+def annotate(world):
+    """One figure of the sample, a row of three panels with letters above a row of three, as its rooms would have it."""
+    boxes = [
+        ((x, y, 250, 226), letter)
+        for letter, (x, y) in zip("ABCDEF", [(n % 3 * 255, n // 3 * 230) for n in range(6)], strict=True)
+    ]
+    [(caption,)] = world.sql(f"SELECT text FROM captions WHERE figure_id = '{COMPOUND}'")
+    own = "Clinical photograph of the lesion."
+    assert caption.count(own) == 6
+    commit_panels(world, {f"{COMPOUND}/1": [(box, letter, own) for box, letter in boxes]})
+    [paragraph_id] = {row[0] for row in world.sql(f"SELECT paragraph_id FROM mentions WHERE figure_id = '{COMPOUND}'")}
+    commit_entities(
+        world,
+        {
+            COMPOUND: [("lesion", "disease", "MESH:D012871", "Skin Diseases"), ("findings", "gene", "HGNC:5", "A1BG")],
+            paragraph_id: [("pattern", "tissue", "UBERON:0002097", "skin of body")],
+        },
+    )
+    commit_quality(world, {paragraph_id: ("clinical_case", "clinical", 4.5)})
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +57,7 @@ def gallery(tmp_path_factory):
     sample.write_release(str(root / "release"), 1)
     world = World(root, chunk_size=20)
     world.build()
+    annotate(world)
     publish_statistics(world.files)
     build_index(world.files)
     with serving(world) as served:
@@ -207,3 +231,40 @@ def test_without_scripts(gallery):
         page.get_by_role("link", name="More results").click()
         page.locator(".card").first.wait_for()
         browser.close()
+
+
+def test_panels_and_entities_of_a_figure(page):
+    page.goto("/")
+    open_filters(page)
+    page.get_by_text("Diseases", exact=True).click()
+    page.get_by_role("checkbox", name="Skin Diseases").check()
+    page.locator(".chips", has_text="Skin Diseases").wait_for()
+    page.locator(".count", has_text="6 panels").wait_for()
+    page.keep("entity_filter")
+    page.locator(".card .open").first.click()
+    page.locator(".boxes").wait_for()
+    assert page.locator(".boxes text").all_text_contents() == list("ABCDEF")
+    # the outlines lie on the picture, whatever its size on the screen
+    picture, outlines = (page.locator(name).first.bounding_box() for name in (".frame img", ".boxes"))
+    for edge in ("x", "y", "width", "height"):
+        assert abs(picture[edge] - outlines[edge]) < 2, (picture, outlines)
+    assert page.locator("a.entity.e-disease").first.get_attribute("href").endswith("ui=D012871")
+    assert page.get_by_text("educational 4.5 of 5").count() == 1
+    page.keep("panels")
+
+    page.locator(".panel", has_text="Clinical photograph").first.hover()
+    assert page.locator(".boxes .on").count() == 1
+    page.keyboard.press("b")
+    assert not page.locator(".boxes").is_visible()
+    page.keyboard.press("b")
+    assert page.locator(".boxes").is_visible()
+    colour = page.locator(".caption a.entity").first.evaluate("one => getComputedStyle(one).borderBottomStyle")
+    page.keyboard.press("e")
+    assert page.locator(".caption a.entity").first.evaluate("one => getComputedStyle(one).borderBottomStyle") != colour
+    page.keyboard.press("e")
+    page.locator(".panel .crop").first.click()
+    page.locator("dialog.big img").wait_for()
+    page.wait_for_load_state("networkidle")
+    wide, high = page.locator("dialog.big img").evaluate("one => [one.naturalWidth, one.naturalHeight]")
+    assert (wide, high) == (250, 226), "the panel alone"
+    page.keyboard.press("Escape")
