@@ -5,9 +5,6 @@ What does not belong here: how they are found (rooms `panels`, `entities`, `qual
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
 
 import dagster as dg
 
@@ -18,6 +15,13 @@ from biomedica_assets.assets.features import GROUP, SHOWN_FAILURES
 from biomedica_assets.assets.previews import column_schema, derived_metadata, markdown_table
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.automation.partitions import backfill_policy, pmc_chunks
+from biomedica_assets.entities.tables import ENTITIES_VERSION, build_entities, unfinished_entities
+from biomedica_assets.panels.tables import PANELS_VERSION, build_panels, unfinished_panels
+from biomedica_assets.quality.tables import (
+    PARAGRAPH_QUALITY_VERSION,
+    build_paragraph_quality,
+    unfinished_paragraph_quality,
+)
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.derived import DerivedManifest
 from biomedica_assets.store.files import Files
@@ -29,10 +33,16 @@ UNUSABLE = (StoreError, ImportError, ValueError, OSError)
 
 @dataclass(frozen=True)
 class Detail:
-    """One table of details: where its room's functions are, what it is made of, what the UI shows of a partition."""
+    """One table of details: its room's functions, what it is made of, what the UI shows of a partition.
+
+    ``build`` makes a chunk's rows and says whether what was committed is still valid; ``unfinished`` lists committed
+    chunks whose rows are missing or no longer valid. Both raise `UNUSABLE`.
+    """
 
     table: schemas.Table
-    room: str
+    version: str
+    build: Callable[..., tuple[DerivedManifest, bool]]
+    unfinished: Callable[[Files, Settings], list[str]]
     deps: tuple[str, ...]
     kinds: frozenset[str]
     preview: Callable[[Files, DerivedManifest, Settings], dict[str, dg.MetadataValue]]
@@ -41,53 +51,36 @@ class Detail:
     def name(self) -> str:
         return self.table.name
 
-    def build(
-        self, files: Files, chunk: str, settings: Settings, *, scratch: str | None = None
-    ) -> tuple[DerivedManifest, bool]:
-        """Make a chunk's rows; the manifest, and whether what was committed is still valid. Raises `UNUSABLE`."""
-        made: tuple[DerivedManifest, bool] = getattr(self._tables(), f"build_{self.name}")(
-            files, chunk, settings, scratch=scratch
-        )
-        return made
 
-    def unfinished(self, files: Files, settings: Settings) -> list[str]:
-        """Committed chunks whose rows are missing or no longer valid, in order. Raises `UNUSABLE`."""
-        chunks: list[str] = getattr(self._tables(), f"unfinished_{self.name}")(files, settings)
-        return chunks
-
-    @property
-    def version(self) -> str:
-        """Raised by the room when its rows change."""
-        version: str = getattr(self._tables(), f"{self.name.upper()}_VERSION")
-        return version
-
-    def _tables(self) -> Any:
-        # Each room has the same three functions; what they need is imported when they are called.
-        return import_module(f"biomedica_assets.{self.room}.tables")
-
-
-_ALL = (
+DETAILS = (
     Detail(
-        schemas.PANELS, "panels", ("images", "captions", "mentions"), frozenset({"pillow", "parquet"}), panels_preview
+        table=schemas.PANELS,
+        version=PANELS_VERSION,
+        build=build_panels,
+        unfinished=unfinished_panels,
+        deps=("images", "captions", "mentions"),
+        kinds=frozenset({"pillow", "parquet"}),
+        preview=panels_preview,
     ),
     Detail(
-        schemas.ENTITIES, "entities", ("captions", "paragraphs", "mentions"), frozenset({"parquet"}), entities_preview
+        table=schemas.ENTITIES,
+        version=ENTITIES_VERSION,
+        build=build_entities,
+        unfinished=unfinished_entities,
+        deps=("captions", "paragraphs", "mentions"),
+        kinds=frozenset({"numpy", "parquet"}),
+        preview=entities_preview,
     ),
     Detail(
-        schemas.PARAGRAPH_QUALITY,
-        "quality",
-        ("paragraphs", "articles", "metadata"),
-        frozenset({"parquet"}),
-        quality_preview,
+        table=schemas.PARAGRAPH_QUALITY,
+        version=PARAGRAPH_QUALITY_VERSION,
+        build=build_paragraph_quality,
+        unfinished=unfinished_paragraph_quality,
+        deps=("paragraphs", "articles", "metadata"),
+        kinds=frozenset({"numpy", "parquet"}),
+        preview=quality_preview,
     ),
 )
-
-
-def _exists(room: str) -> bool:
-    return bool(find_spec(f"biomedica_assets.{room}") and find_spec(f"biomedica_assets.{room}.tables"))
-
-
-DETAILS = tuple(detail for detail in _ALL if _exists(detail.room))
 """In the order in which builds make them."""
 DETAIL_ASSETS = tuple(detail.name for detail in DETAILS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from biomedica_assets.assets import details
 from biomedica_assets.assets.details import DETAIL_ASSETS, DETAILS
 from biomedica_assets.assets.previews import PREVIEW_BYTES
 from biomedica_assets.assets.resources import BiomedicaResource
+from biomedica_assets.automation import schedules
 from biomedica_assets.automation.reconcile import reconcile_instance
 from biomedica_assets.automation.schedules import RANGE_START
 from biomedica_assets.dataset.misfits import find_misfits
@@ -105,14 +107,13 @@ def test_a_chunk_that_arrives_is_made_alone(graph, table):
 
 @pytest.mark.parametrize("detail", DETAILS, ids=lambda detail: detail.name)
 def test_what_cannot_be_had_fails_with_the_reason_and_the_schedule_says_it(graph, detail, monkeypatch):
-    class Room:
-        def build_panels(*_: object, **__: object) -> None:
-            raise ValueError("the weights are missing: set BIOMEDICA_WEIGHTS")
+    def nothing(*_: object, **__: object) -> None:
+        raise ValueError("the weights are missing: set BIOMEDICA_WEIGHTS")
 
-        build_entities = build_paragraph_quality = build_panels
-        unfinished_panels = unfinished_entities = unfinished_paragraph_quality = build_panels
-
-    monkeypatch.setattr(details, "import_module", lambda _: Room)
+    broken = tuple(replace(each, build=nothing, unfinished=nothing) for each in DETAILS)
+    for module in (details, schedules):
+        monkeypatch.setattr(module, "DETAILS", broken)
+    graph.definitions = build_definitions(graph.resource)
     result = graph.run(detail.name)
     [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     assert failure.user_failure_data.description == "the weights are missing: set BIOMEDICA_WEIGHTS"
