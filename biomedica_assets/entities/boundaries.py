@@ -9,6 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
+
+from biomedica_assets.entities.words import spelled
+
+STOPPED = {
+    kind: frozenset(names.split())
+    for kind, _, names in (
+        line.partition(": ")
+        for line in Path(__file__).with_name("stopped_names.txt").read_text("utf-8").splitlines()
+        if not line.startswith("#")
+    )
+}
+"""Names that mean something else nearly always, by type, folded and run together."""
 
 ALWAYS_BEHIND = frozenset(
     re.findall(
@@ -40,8 +53,17 @@ _JUNK = re.compile(
     re.IGNORECASE,
 )
 """Words of legends and methods that are no entities unless the vocabulary says so."""
+TAILS = frozenset(
+    re.findall(
+        r"\w+",
+        "alpha beta gamma delta epsilon zeta kappa receptor receptors kinase kinases phosphatase binding inhibitor "
+        "subunit ligand like complex family factor protein homolog homologue isoform chain enzyme synthase reductase "
+        "transporter channel and domain domains type associated related dependent interacting activating ase p s a b c",
+    )
+)
+"""Small words that may follow within a gene's name."""
 _BREAKS = frozenset("=;<>|×≥≤~\u200b")
-_UNIT = re.compile(r"(?:[nmµμ]?g|[mµμ]?l|[nmµμ]?m|cm|kg|mmol|pH|nm|kda)$", re.IGNORECASE)
+_UNIT = re.compile(r"(?:[nmµμ]g|[mµμ][lL]|[nmµμ][mM]|cm|kg|mmol|pH|kDa)$")
 
 
 def parts(
@@ -94,6 +116,7 @@ def trimmed(
                 break
         while behind - first > 1 and not named(first, behind) and words[first].lower() in BEFORE:
             first += 1
+        behind = _without_sentence(words, first, behind, named)
     while kind == "tissue" and first < behind and words[behind - 1].lower() in TISSUE_BEHIND:
         behind -= 1
     if behind - first == 1 and (_JUNK.match(words[first]) or _UNIT.match(words[first])) and not named(first, behind):
@@ -106,9 +129,24 @@ def trimmed(
         and all(word.isdigit() or not word.isalnum() for word in words[first + 1 : behind])
     ):
         return first, first  # Exp 4, Lane 1-8
+    if behind - first > 1 and _UNIT.match(words[first]):
+        return first, first  # ng L-1
+    if spelled(" ".join(words[first:behind]), free=True) in STOPPED.get(kind, ()):
+        return first, first
     if not any(c.isalpha() for word in words[first:behind] for c in word):
         return first, first
     return first, behind
+
+
+def _without_sentence(words: Sequence[str], first: int, behind: int, named: Callable[[int, int], bool]) -> int:
+    """Where a gene's name ends that the vocabulary knows and behind which words follow that no gene's name has."""
+    if named(first, behind):
+        return behind
+    for end in range(behind - 1, first, -1):
+        if named(first, end):
+            word = words[end]
+            return end if word[0].islower() and word.isalpha() and word not in TAILS else behind
+    return behind
 
 
 def _balanced(words: Sequence[str], first: int, behind: int) -> tuple[int, int]:
@@ -117,6 +155,8 @@ def _balanced(words: Sequence[str], first: int, behind: int) -> tuple[int, int]:
         behind -= 1
     while behind > first and words[first] in ")]},;:":
         first += 1
+    if behind - first > 1 and words[first] + words[behind - 1] in ("()", "[]"):
+        return _balanced(words, first + 1, behind - 1)
     for opening, closing in ("()", "[]"):
         depth = 0
         for i in range(first, behind):

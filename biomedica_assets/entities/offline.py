@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from biomedica_assets.entities import latin
 from biomedica_assets.entities.abbreviations import abbreviations
 from biomedica_assets.entities.annotators import ID_DIGITS, Entity
 from biomedica_assets.entities.batch import Batch, Reader
@@ -41,13 +42,7 @@ LEAST = {
     "tissue": (0.02, 0.5),
 }
 """From which probability on a name of the vocabulary is taken that the tagger does not choose: free names, symbols."""
-LEAST_TAGGED = {
-    "disease": 0.0,
-    "chemical": 0.0,
-    "gene": 0.0,
-    "species": 0.0,
-    "tissue": 0.0,
-}
+LEAST_TAGGED = {"disease": 0.4, "chemical": 0.5, "gene": 0.35, "species": 0.4, "tissue": 0.35}
 """From which probability on a span of the tagger is taken that the vocabulary does not know."""
 SURE = 0.6
 """From this probability on the same word is the same elsewhere in a text."""
@@ -143,6 +138,8 @@ class OfflineAnnotator:
                         continue
                     source = "both" if (first, behind) in by_type.get(kind, ()) else "model"
                     yield _Found(first, behind, kind, source, span.probability)
+        if marginals is not None and self.tagger is not None:
+            yield from self._latin(batch, words, tagged["species"], marginals)
         for kind, names in batch.names.items():
             if marginals is None or self.tagger is None:
                 for first, behind, _ in names:
@@ -157,6 +154,18 @@ class OfflineAnnotator:
                 probability = marginals.of(number, first, behind)
                 if probability >= LEAST[kind][int(self.vocabulary.symbols[name])]:
                     yield _Found(first, behind, kind, "dictionary", probability)
+
+    def _latin(self, batch: Batch, words: list[str], tagged: list[Tagged], marginals: Marginals) -> Iterable[_Found]:
+        taken = {(span.first, span.behind) for span in tagged}
+        known = {(first, behind) for first, behind, _ in batch.names.get("species", ())}
+        model = self.tagger.models.index("species") if self.tagger else 0
+        for first, behind in latin.shortened(words, batch.starts, batch.ends):
+            ending = latin.looks_latin(words[behind - 1])
+            if (first, behind) not in known | taken and marginals.of(model, first, behind) >= latin.LEAST[not ending]:
+                yield _Found(first, behind, "species", "model", latin.PROBABILITY)
+        for first, behind in latin.extended(words, known, batch.starts, batch.ends):
+            if (first, behind) not in known | taken:
+                yield _Found(first, behind, "species", "model", latin.PROBABILITY)
 
     def _cell(self, batch: Batch, first: int, behind: int) -> tuple[str, int]:
         """Whether a cell is a line or a type, empty when it is neither; a line goes without the word for it."""

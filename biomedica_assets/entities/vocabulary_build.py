@@ -18,22 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from biomedica_assets.entities.boundaries import STOPPED
 from biomedica_assets.entities.vocabulary import ID_FORMS, SHIPPED, compiled
 from biomedica_assets.entities.vocabulary_sources import COMMON_TAXA, Concept, Sources
 from biomedica_assets.entities.words import TOKEN, WORD, hash_of, kind_of, plain, spelled
 
 COMMON_WORDS = Path(__file__).with_name("common_words.txt")
 """Words that running text writes in small letters: no symbol is looked for that is one of them with a capital."""
-
-STOPPED = {
-    kind: frozenset(names.split())
-    for kind, _, names in (
-        line.partition(": ")
-        for line in Path(__file__).with_name("stopped_names.txt").read_text("utf-8").splitlines()
-        if not line.startswith("#")
-    )
-}
-"""Names that mean something else nearly always, by type, folded and run together."""
 
 MOST_IDS, MOST_SENSES = 4, 6
 _ELEMENTS = frozenset(
@@ -137,6 +128,12 @@ class Merger:
         else:
             number = len(self.concepts)
             self.concepts.append((kind, [concept.id], concept.name[:120]))
+        if kind == "disease" and preferred and preferred.endswith(" cancer"):
+            # MeSH names the neoplasms of a site; the cancers are entry terms of theirs.
+            site = self._by_name.get((kind, preferred.lower().removesuffix("cancer") + "neoplasms"))
+            mesh = [i for i in self.concepts[site][1] if i.startswith("MESH")] if site is not None else []
+            if not self._has(number, "MESH:"):
+                self.concepts[number][1].extend(mesh)
         self._by_id.setdefault(concept.id, number)
         for other in concept.same:
             if kind in {"gene", "species"}:

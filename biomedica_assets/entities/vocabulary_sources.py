@@ -88,6 +88,12 @@ _MORE = {
     "Doxorubicin": "Dox",
     "Tamoxifen": "4-OHT",
     "Serum": "sera",
+    "Diabetes Mellitus": "diabetes",
+    "Diabetes Mellitus, Type 2": "T2D, T2DM, type 2 diabetes",
+    "Diabetes Mellitus, Type 1": "T1D, T1DM, type 1 diabetes",
+    "Carcinoma, Hepatocellular": "HCC",
+    "Tuberculosis": "TB",
+    "Breast Neoplasms": "breast cancer",
 }
 """Short names by MeSH heading that MeSH does not list."""
 
