@@ -5,7 +5,7 @@ What does not belong here: which of the lines are borders of panels (`separation
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -132,18 +132,31 @@ class Page:
     def _seams(self, region: Region) -> list[tuple[Gap, float]]:
         """Hard edges across a region where pictures touch, and the share of their length that is hard."""
         found = []
-        grey = self.grey[region.y0 : region.y1, region.x0 : region.x1].astype(np.int16)
         for axis in (0, 1):
-            steps = np.abs(np.diff(grey, axis=1 - axis)) > EDGE
+            low, high = region.side(axis)
+            # Steps lie between pixels: the first belongs to the pixel before the region's second.
+            steps = self._steps[axis][region.y0 : region.y1 - axis, region.x0 : region.x1 - 1 + axis]
             if not steps.size:
                 continue
             share = steps.mean(axis=axis)
             # A line drawn between pictures has two edges a pixel or two apart: neighbours count together.
             wide = ndimage.maximum_filter1d(share, 5)
-            start = region.side(axis)[0]
             for at in np.flatnonzero((share == wide) & (share >= 0.5)):
-                found.append((Gap(axis, start + int(at) + 1, start + int(at) + 1, "seam"), float(share[at])))
+                place = low + int(at) + 1
+                if low + 2 < place < high - 2:
+                    found.append((Gap(axis, place, place, "seam"), float(share[at])))
         return found
+
+    @cached_property
+    def _steps(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where colours change at once, from left to right and from above."""
+        return _hard(self.rgb[:, 1:], self.rgb[:, :-1]), _hard(self.rgb[1:], self.rgb[:-1])
+
+
+def _hard(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    change = np.maximum(first, second) - np.minimum(first, second)
+    hard: NDArray[np.bool_] = (change[..., 0] > EDGE) | (change[..., 1] > EDGE) | (change[..., 2] > EDGE)
+    return hard
 
 
 def paper(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -30,7 +30,7 @@ THIN = 1.8
 """Letter heights that a panel has at least, both ways; thinner ones show that a mark was no letter."""
 TILE, TILE_GAIN = 0.5, 5
 """Share of ink along both rims of a gap from which it lies between pictures, and how much wider it then counts."""
-SEAM = 0.6
+SEAM = 0.7
 """Share of a line that is a hard edge between pictures, where no letters say that there is a border."""
 MOST_SEAMS = 3
 """More edges than this across a region are the cells of a table or heat map."""
@@ -38,6 +38,9 @@ INKED = 0.6
 """Share of ink on either side of such an edge: lines in plots and tables have paper beside them."""
 NEAR = 1.0
 """How far from their corners letters may be, three times the share of the panel's sides, where others are not tried."""
+UNUSUAL, SMALL, SMALL_COST = 0.7, 0.12, 3.0
+"""What is held against letters that are not in the upper left corner, per letter; which share of the usual area makes a
+sliver, and what each costs."""
 _ANCHORS = ((0.0, 0.0), (0.5, 1.0), (0.0, 1.0), (0.5, 0.0), (1.0, 0.0), (1.0, 1.0))
 """Where letters stand in their panels: left or right, top or bottom."""
 
@@ -60,8 +63,9 @@ def by_letters(page: Page, letters: Sequence[Letter]) -> tuple[list[Piece], floa
     for anchor in _ANCHORS:
         pieces, value = _part(page, page.trim(page.whole), tuple(letters), anchor)
         off = [_off(piece, anchor) for piece in pieces]
-        value = (value - sum(off)) / len(letters)
-        if best is None or value > best[1] + 0.01:
+        value = (value - sum(off) - SMALL_COST * _small(pieces)) / len(letters)
+        value -= UNUSUAL if anchor != _ANCHORS[0] else 0
+        if best is None or value > best[1]:
             best = pieces, value
         if value > 0.5 and max(off) < NEAR:  # nothing better can be hoped for elsewhere
             break
@@ -71,6 +75,12 @@ def by_letters(page: Page, letters: Sequence[Letter]) -> tuple[list[Piece], floa
         if min(region.width, region.height) < THIN * (letter.y1 - letter.y0):
             return best[0], -10.0
     return best
+
+
+def _small(pieces: Sequence[Piece]) -> int:
+    """Pieces far smaller than the others: slivers."""
+    areas = np.array([piece.region.width * piece.region.height for piece in pieces])
+    return int((areas < SMALL * np.median(areas)).sum())
 
 
 def _off(piece: Piece, anchor: tuple[float, float]) -> float:
