@@ -28,6 +28,7 @@ BENCHMARKS = {
     "encoders": "encoders:benchmark",
     "concepts": "concepts:benchmark",
     "labels_quality": "labels_quality:quality",
+    "panels_quality": "panels_quality:quality",
     "labels_speed": "labels_speed:benchmark",
     "subcaptions_quality": "subcaptions_quality:benchmark",
     "load": "load:benchmark",
