@@ -19,6 +19,7 @@ from biomedica_assets.assets.release import file_list
 from biomedica_assets.assets.resources import BiomedicaResource
 from biomedica_assets.assets.search import search_index
 from biomedica_assets.assets.subsets import build_dataset_assets
+from biomedica_assets.assets.teaching import quality_model, teacher_labels
 from biomedica_assets.automation.checks import build_detail_checks, concept_space_suits, pmcids_agree, unfinished_chunks
 from biomedica_assets.automation.jobs import JOBS
 from biomedica_assets.automation.schedules import build_schedules
@@ -40,6 +41,8 @@ def build_definitions(resource: BiomedicaResource | None = None) -> dg.Definitio
             build_chunk_assets(settings),
             *build_metadata_assets(settings),
             *build_feature_assets(settings),
+            teacher_labels,
+            quality_model,
             *build_detail_assets(settings),
             *build_label_assets(settings),
             build_votes(),

@@ -21,6 +21,7 @@ from biomedica_assets import __version__
 from biomedica_assets.cli.agents import mcp
 from biomedica_assets.cli.dataset import export, subset
 from biomedica_assets.cli.entities import entities
+from biomedica_assets.cli.quality import teach
 from biomedica_assets.cli.search import search
 from biomedica_assets.cli.serve import key, serve
 from biomedica_assets.cli.upkeep import compact, migrate, snapshot
@@ -136,7 +137,7 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (snapshot, compact, migrate, subset, export, entities, search, serve, key, mcp, votes):
+for command in (snapshot, compact, migrate, subset, export, entities, search, serve, key, mcp, votes, teach):
     main.add_command(command)
 
 

@@ -40,7 +40,7 @@ def list_command() -> None:
             picked = _subset_of(files, name)
             reason = recipe.inactive_reason(available)
             state = (
-                f"inactive: {reason}" if reason else f"{picked.counts['images']:,} images" if picked else "not built"
+                f"inactive: {reason}" if reason else f"{picked.samples:,} {picked.recipe.get('unit', 'image')}s" if picked else "not built"
             )
             click.echo(f"{name:<{width}}  {state:<14}  {recipe.description}")
 
