@@ -31,6 +31,7 @@ BENCHMARKS = {
     "panels_quality": "panels_quality:quality",
     "labels_speed": "labels_speed:benchmark",
     "subcaptions_quality": "subcaptions_quality:benchmark",
+    "entities_quality": "entities_quality:benchmark",
     "load": "load:benchmark",
     "search_scale": "search_scale:benchmark",
     "search_engines": "search_engines:benchmark",
