@@ -185,7 +185,7 @@ def _exports(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             metadata={
                 "exports": dg.MetadataValue.md(markdown_table(header, rows)),
-                "subset": dg.MetadataValue.text(f"{name}, state {subset.id}, {subset.samples} samples"),
+                "subset": dg.MetadataValue.text(f"{name}, state {subset.id}, {subset.amount}"),
                 "dagster/uri": dg.MetadataValue.text(f"{target.url}/exports/{name}"),
                 # Each format holds the same samples: their sum would count them twice.
                 "dagster/row_count": dg.MetadataValue.int(max((r.counts["samples"] for r in done), default=0)),

@@ -39,9 +39,7 @@ def list_command() -> None:
         for name, recipe in recipes.items():
             picked = _subset_of(files, name)
             reason = recipe.inactive_reason(available)
-            state = (
-                f"inactive: {reason}" if reason else f"{picked.samples:,} {picked.recipe.get('unit', 'image')}s" if picked else "not built"
-            )
+            state = f"inactive: {reason}" if reason else picked.amount if picked else "not built"
             click.echo(f"{name:<{width}}  {state:<14}  {recipe.description}")
 
 
@@ -55,7 +53,7 @@ def build_command(name: str) -> None:
         done = build_subset(open_store(), _recipe(name), scratch=_scratch())
     for step in done.steps:
         click.echo(f"{step['step']:<15} {step['before']:>12,} -> {step['after']:>12,}  {step['detail']}")
-    click.echo(f"{name}: {done.counts['images']:,} images, state {done.id}")
+    click.echo(f"{name}: {done.amount}, state {done.id}")
 
 
 class _Export(click.Group):

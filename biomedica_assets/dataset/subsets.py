@@ -82,6 +82,11 @@ class Subset(JsonRecord):
         return self.file.rows
 
     @property
+    def amount(self) -> str:
+        """How much it is, for people: ``1,200 panels``."""
+        return f"{self.samples:,} {self.recipe.get('unit', 'image')}s"
+
+    @property
     def id(self) -> str:
         """16 hex digits that name this state of the subset."""
         return self.input_hash[:16]
