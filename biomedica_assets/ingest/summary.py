@@ -8,7 +8,7 @@ from biomedica_assets.store.catalogue import open_catalogue
 
 COUNTED = (
     *("articles", "figures", "captions", "mentions", "images", "paragraphs", "caption_features", "image_features"),
-    "concepts",
+    *("concepts", "panels", "entities", "paragraph_quality"),
 )
 
 _MADE = (
