@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,15 @@ FILL = 114 / 255
 
 
 class DetectorError(ValueError):
-    """The name, file or shape of a detector is wrong; the message says what to do."""
+    """The name, file or shape of a detector is wrong, or its library is missing; the message says what to do."""
+
+
+class Detector(Protocol):
+    """What finds the boxes of an image by a learned model: in pixels of the picture given, with scores 0 to 1."""
+
+    id: str
+
+    def boxes(self, picture: Image.Image) -> list[tuple[Region, float]]: ...
 
 
 class OnnxDetector:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from biomedica_assets.images.crops import Box
 from biomedica_assets.models.pictures import shrunk
 from biomedica_assets.panels import separation
 from biomedica_assets.panels.alignment import Named
+from biomedica_assets.panels.detectors import Detector
 from biomedica_assets.panels.glyphs import SHARP_LEVELS, classify, lone_marks
 from biomedica_assets.panels.letters import Letter, read_letters
 from biomedica_assets.panels.page import Page, Region
@@ -42,14 +43,6 @@ class Panel(NamedTuple):
     letter: str | None = None
     letter_source: str | None = None
     letter_probability: float | None = None
-
-
-class Detector(Protocol):
-    """What finds the boxes of an image by a learned model: boxes in pixels of the picture given, and scores 0 to 1."""
-
-    id: str
-
-    def boxes(self, picture: Image.Image) -> list[tuple[Region, float]]: ...
 
 
 def find_panels(data: bytes, named: Named, detector: Detector | None = None) -> list[Panel]:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 CLASSES = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """What a glyph may be; one more class, the last, is anything else."""
@@ -69,6 +68,8 @@ def lone_marks(grey: NDArray[np.uint8], levels: tuple[int, int] = LEVELS) -> tup
 
     Nothing stands before such a mark on its line, and no letter close behind it: parts of words are none.
     """
+    from scipy import ndimage
+
     marks: list[Mark] = []
     seen: list[NDArray[np.float64]] = []
     longest = max(grey.shape)
@@ -137,6 +138,8 @@ def _is_bracket(box: NDArray[np.int32], height: int) -> bool:
 
 def _look(grey: NDArray[np.uint8], own: NDArray[np.bool_], light: bool) -> NDArray[np.float64]:
     """The glyph alone, ink 1 on 0, stretched to a square; and its width by its height."""
+    from scipy import ndimage
+
     values = grey.astype(np.float64) if light else 255.0 - grey
     near = ndimage.binary_dilation(own, np.ones((3, 3)))
     low, high = float(values.min()), float(values[own].max())

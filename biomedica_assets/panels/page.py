@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 INK = 26
 """Levels of 255 by which a pixel differs from the paper; below lies the noise of JPEG."""
@@ -131,6 +130,8 @@ class Page:
 
     def _seams(self, region: Region) -> list[tuple[Gap, float]]:
         """Hard edges across a region where pictures touch, and the share of their length that is hard."""
+        from scipy import ndimage
+
         found = []
         for axis in (0, 1):
             low, high = region.side(axis)
@@ -188,6 +189,8 @@ def _ink(rgb: NDArray[np.uint8], colour: NDArray[np.uint8]) -> NDArray[np.bool_]
 
 def bodies(ink: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Boxes [n, 4] of connected ink on the coarse grid, in pixels, of those that are large both ways."""
+    from scipy import ndimage
+
     height, width = (-(-side // COARSE) * COARSE for side in ink.shape)
     padded = np.zeros((height, width), bool)
     padded[: ink.shape[0], : ink.shape[1]] = ink

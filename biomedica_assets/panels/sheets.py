@@ -14,6 +14,8 @@ from biomedica_assets.images.sheet import contact_sheet, thumbnail
 from biomedica_assets.panels.finding import Panel
 
 COLOURS = ("#d81b60", "#1e88e5", "#e08e00", "#00897b", "#8e24aa", "#43a047")
+LEAST_SIDE = 64
+"""Smaller cells, in pixels, show nothing."""
 
 
 def outlined(data: bytes, panels: Sequence[Panel], size: tuple[int, int], side: int = 240) -> Image.Image | None:
@@ -56,10 +58,15 @@ def panel_sheet(
         images: of each the file, its panels, its size as stored and what is written below it.
         side: of a cell in pixels.
         columns: cells per row.
-        max_bytes: the quality is lowered until the sheet fits (14,000 bytes are 18,700 as a data URI).
+        max_bytes: quality, then size are lowered until the sheet fits (14,000 bytes are 18,700 as a data URI).
 
     Raises:
         ValueError: no images.
     """
-    cells = [outlined(data, panels, size, side - 2) for data, panels, size, _ in images]
-    return contact_sheet(cells, [words for *_, words in images], side=side, columns=columns, max_bytes=max_bytes)
+    words = [words for *_, words in images]
+    while True:
+        cells = [outlined(data, panels, size, side - 2) for data, panels, size, _ in images]
+        sheet = contact_sheet(cells, words, side=side, columns=columns, max_bytes=max_bytes)
+        if len(sheet) <= max_bytes or side <= LEAST_SIDE:
+            return sheet
+        side = side * 3 // 4

@@ -11,12 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from biomedica_assets import schemas
 from biomedica_assets.dataset.reading import Span, read_images
 from biomedica_assets.images.probe import ImageError
 from biomedica_assets.panels.alignment import Named, named_panels
+from biomedica_assets.panels.detectors import Detector, DetectorError, detector_named
+from biomedica_assets.panels.finding import find_panels
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
@@ -65,8 +68,8 @@ def build_panels(
         panels.detectors.DetectorError: there is no such detector, or its model cannot be run.
         FileNotFoundError, SpanError: the store does not hold what it should.
     """
-    from biomedica_assets.panels.detectors import detector_named
-
+    if find_spec("scipy") is None:
+        raise DetectorError("finding panels needs SciPy: install biomedica_assets[panels]")
     manifest = read_chunk_manifest(files, chunk)
     if manifest is None:
         raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
@@ -123,9 +126,7 @@ def _inputs(manifest: ChunkManifest, detector: str) -> dict[str, Any]:
     }
 
 
-def _find(files: Files, manifest: ChunkManifest, detector: Any) -> _Work:
-    from biomedica_assets.panels.finding import find_panels
-
+def _find(files: Files, manifest: ChunkManifest, detector: Detector | None) -> _Work:
     work = _Work()
     known = known_images(files, manifest)
     images, named = [row for row, _ in known], [about for _, about in known]
