@@ -6,7 +6,7 @@ What does not belong here: the steps themselves (`page`, `glyphs`, `letters`, `s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ LEAST_FOUND = 0.4
 """Share of the named letters that must be read before they guide the cuts."""
 LEAST_FIT = -3.0
 """Of letters and cuts, see `separation.by_letters`; with a poorer one the marks read were no panel letters."""
+MOST_UNREAD = 5
+"""Letters that may be told by order, where others of the figure were read."""
 SMALL_SIDE = 1000
 """Smaller pictures are enlarged to this side, twice at most: their letters have few pixels."""
 
@@ -137,12 +139,32 @@ def _guided(page: Page, pieces: list[separation.Piece], missing: list[str]) -> l
             panels.append(Panel(region.box, _READ, letter.name, "glyph", letter.probability))
         else:
             panels.append(Panel(region.box, _COUNTED))
-    ordered = in_order(panels)
-    unnamed = [place for place, panel in enumerate(ordered) if panel.letter is None]
-    if len(unnamed) == len(missing):
-        for place, name in zip(unnamed, missing, strict=True):
-            ordered[place] = ordered[place]._replace(letter=name, letter_source="order", letter_probability=0.6)
-    return ordered
+    unnamed = [panel for panel in in_order(panels) if panel.letter is None]
+    if len(unnamed) != len(missing) or len(missing) > MOST_UNREAD:
+        return panels
+    known = [panel for panel in panels if panel.letter]
+    ways = [
+        known
+        + [
+            p._replace(letter=n, letter_source="order", letter_probability=0.6)
+            for p, n in zip(way, missing, strict=True)
+        ]
+        for way in permutations(unnamed)
+    ]
+    return min(ways, key=_disorder)
+
+
+def _disorder(panels: Sequence[Panel]) -> int:
+    """How often a panel does not lie to the right of the letter before, or below it."""
+    placed = sorted(panels, key=lambda panel: panel.letter or "")
+    wrong = 0
+    for first, second in pairwise(placed):
+        right = second.box[0] >= first.box[0] + first.box[2] // 2
+        below = second.box[1] >= first.box[1] + first.box[3] // 2
+        beside = abs(second.box[1] - first.box[1]) < min(first.box[3], second.box[3]) // 2
+        upon = abs(second.box[0] - first.box[0]) < min(first.box[2], second.box[2]) // 2
+        wrong += 4 * (not right and not below) + (not (right and beside) and not (below and upon))
+    return wrong
 
 
 def _by_detector(detector: Detector, picture: Image.Image, letters: list[Letter]) -> list[Panel]:
