@@ -141,6 +141,7 @@ class FigureFound(FigureHit):
 
     caption: str | None = Field(description="whole")
     panels: dict[str, str] = Field(description="by panel letter: its part of the caption")
+    entities: dict[str, list[str]] = Field({}, description="by type, disease and so on: what the caption names")
     licence_url: str | None
     third_party_notice: str | None = Field(description="words that say it belongs to somebody else")
     journal: str | None

@@ -141,6 +141,7 @@ def get_figure(state: State, asked: shapes.GetFigure, site: str) -> Answer:
         label=figure.label,
         caption=figure.caption or figure.group_caption,
         panels={part.panel: part.text for part in figure.sub_captions},
+        entities=_entities(figure),
         article_title=figure.article.title,
         journal=figure.article.journal,
         publication_date=figure.article.publication_date,
@@ -303,6 +304,15 @@ def cite(
 
 def _cited(article: models.ArticleHead, label: str | None) -> str:
     return cite(article.authors, article.title, article.journal, article.publication_date, article.pmcid, label)
+
+
+def _entities(figure: models.Figure) -> dict[str, list[str]]:
+    """``{"disease": ["Breast Neoplasms (MESH:D001943)"]}``: what the caption names, once each."""
+    found: dict[str, dict[str, None]] = {}
+    for one in figure.entities:
+        said = (one.name or one.text) + (f" ({one.ids[0]})" if one.ids else "")
+        found.setdefault(one.type, {})[said] = None
+    return {kind: list(names) for kind, names in found.items()}
 
 
 def _concern(article: models.ArticleHead) -> str | None:

@@ -186,3 +186,11 @@ def test_ids_lead_to_their_vocabularies(identifier, address):
 
 def test_what_is_no_id_leads_nowhere():
     assert page("javascript:alert(1)") is None
+
+
+def test_agents_are_told_what_a_caption_names(client):
+    told = client.post("/v1/tools/get_figure", json={"figure_id": "PMC11.1/f1"}).json()["result"]
+    assert told["entities"]["disease"] == ["Lupus Nephritis (MESH:D008181)", "Lupus (MESH:D008180)"]
+    assert told["entities"]["chemical"] == ["Aspirin"]
+    found = client.post("/v1/tools/search_figures", json={"filters": {"entity": "MESH:D008181"}}).json()["result"]
+    assert [one["figure_id"] for one in found["figures"]] == ["PMC11.1/f1"]
