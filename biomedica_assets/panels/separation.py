@@ -121,7 +121,7 @@ def _between(page: Page, region: Region, letters: tuple[Letter, ...], anchor: tu
         for gap in page.gaps(region, plain=True)
     ]
     lines += [(gap, share - 0.3) for gap, share in page.seams(region)]
-    lines += [(gap, -3 - 8 * _crossed(page, region, gap)) for gap in _forced(region, letters, anchor, height)]
+    lines += [(gap, -2 - 8 * _crossed(page, region, gap)) for gap in _forced(region, letters, anchor, height)]
     best: _Cut | None = None
     for gap, worth in lines:
         axis = gap.axis
@@ -135,7 +135,7 @@ def _between(page: Page, region: Region, letters: tuple[Letter, ...], anchor: tu
             far = gap.start - max(letter.end(axis) for letter in first)
         else:
             far = 0
-        worth -= 0.6 * min(max(far / height, 0), 8)
+        worth -= 0.6 * min(max(far / height, 0), 12)
         if max(letter.name for letter in first) < min(letter.name for letter in second):
             worth += 1
         if best is None or worth > best.score:

@@ -102,9 +102,9 @@ class CompoundFigure:
 def random_layout(seed: str, fonts: Sequence[str] = ()) -> Layout:
     """One of the many layouts; the same seed gives the same one."""
     rng = canvas.generator("layout", seed)
-    structure = str(rng.choice(STRUCTURES, p=(0.27, 0.22, 0.1, 0.16, 0.12, 0.05, 0.08)))
+    structure = str(rng.choice(STRUCTURES, p=(0.3, 0.22, 0.1, 0.16, 0.12, 0.02, 0.08)))
     count = {"single": 1, "pinwheel": 5, "strip": int(rng.integers(2, 5))}.get(structure) or int(rng.integers(2, 11))
-    letters = str(rng.choice(LETTERS, p=(0.36, 0.14, 0.2, 0.08, 0.07, 0.15))) if count > 1 else "none"
+    letters = str(rng.choice(LETTERS, p=(0.38, 0.15, 0.2, 0.08, 0.04, 0.15))) if count > 1 else "none"
     gutter = str(rng.choice(GUTTERS, p=(0.42, 0.24, 0.12, 0.06, 0.08, 0.08)))
     if gutter in ("line", "touching") and letters != "none":
         letters = "inside"
