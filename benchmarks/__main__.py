@@ -32,6 +32,7 @@ BENCHMARKS = {
     "labels_speed": "labels_speed:benchmark",
     "subcaptions_quality": "subcaptions_quality:benchmark",
     "entities_quality": "entities_quality:benchmark",
+    "paragraph_quality": "paragraph_quality:benchmark",
     "load": "load:benchmark",
     "search_scale": "search_scale:benchmark",
     "search_engines": "search_engines:benchmark",

@@ -243,13 +243,15 @@ def _matrix(paragraphs: Sequence[Paragraph], context: bool, prior: QualityModel 
 def _fit(matrix: Any, answers: _Answers) -> tuple[np.ndarray, np.ndarray]:
     weights, bias = np.zeros((matrix.shape[1], OUTPUTS)), np.full(OUTPUTS, -_NEVER)
     for place, wanted in ((_TYPE, answers.types), (_DOMAIN, answers.domains)):
-        counted = np.maximum(np.bincount(wanted), 1)
-        share = (len(wanted) / (np.count_nonzero(np.bincount(wanted)) * counted)) ** EVENED
-        own, intercepts = _regression(matrix, wanted, share[wanted])
-        if len(intercepts) == 1:  # one row then, for the second of two answers
-            own, intercepts = np.vstack([-own, own]) / 2, np.array([-1, 1]) * intercepts / 2
-        known = place.start + np.unique(wanted)
-        weights[:, known], bias[known] = own.T, intercepts
+        counted = np.bincount(wanted)
+        known = np.flatnonzero(counted)
+        bias[place.start + known] = _NEVER if len(known) == 1 else 0
+        if len(known) > 1:
+            share = (len(wanted) / (len(known) * np.maximum(counted, 1))) ** EVENED
+            own, intercepts = _regression(matrix, wanted, share[wanted])
+            if len(known) == 2:  # one row then, for the second of the two
+                own, intercepts = np.vstack([-own, own]) / 2, np.array([-1, 1]) * intercepts / 2
+            weights[:, place.start + known], bias[place.start + known] = own.T, intercepts
     for output, level in enumerate(LEVELS[:-1], _ABOVE.start):
         above = np.rint(answers.scores) > level
         if above.all() or not above.any():

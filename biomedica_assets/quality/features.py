@@ -29,8 +29,8 @@ _INVERSE = pow(_BASE, -1, 1 << 64)
 _WORD, _BEGINNING, _ENDING, _PAIR = (np.uint64(seed) for seed in (0x51, 0xB3, 0xE7, 0x1D))
 _STEM, _TAIL = 6, 4
 _ONE_PERSON = [
-    re.compile(r"\b\d+[- ](?:year|month|week|day)s?[- ]old\b"),
-    re.compile(r"\b[Hh]is\b|\b[Hh]e (?:was|had)\b|\b[Hh]er\b|\b[Ss]he (?:was|had)\b"),
+    re.compile(r"\d[- ](?:year|month|week|day)s?[- ]old\b"),
+    re.compile(r"\b(?:[Hh](?:is|er|e (?:was|had))|[Ss]he (?:was|had))\b"),
     re.compile(r"\b(?:[Tt]he|[Tt]his|[Oo]ur) (?:patient|case)\b"),
 ]
 """Case reports are too rare for the words alone to be learnt."""
@@ -97,7 +97,9 @@ def text_columns(texts: Sequence[str]) -> Columns:
         ]
     )
     owners = np.concatenate([paragraphs, paragraphs[long], paragraphs[long], paragraphs[1:][neighbours]])
-    keys = np.unique(owners.astype(np.int64) << BITS | (found >> np.uint64(64 - BITS)).astype(np.int64))
+    keys = owners.astype(np.int64) << BITS | (found >> np.uint64(64 - BITS)).astype(np.int64)
+    keys.sort()  # several times quicker than np.unique
+    keys = keys[np.diff(keys, prepend=-1) > 0]
     return Columns(keys & (COLUMNS - 1), np.searchsorted(keys >> BITS, np.arange(len(texts) + 1)))
 
 

@@ -111,6 +111,15 @@ def test_few_labels_correct_the_model_before():
     assert model.weights.shape == before.weights.shape
 
 
+def test_an_answer_that_one_article_alone_has_is_learnt():
+    paragraphs, labels, _ = examples(60)
+    # Without the last article all that is left is of one type.
+    articles = [f"PMC{number % 5}.1" if label is STUDY else "PMC9.1" for number, label in enumerate(labels)]
+    model = fit_model(paragraphs, labels, articles)
+    found = model.predict([Paragraph("The patient was admitted today."), Paragraph("Cells were grown.")])
+    assert [TYPES[one] for one in found.types] == ["clinical_case", "study"]
+
+
 def test_too_few_articles_are_refused():
     paragraphs, labels, _ = examples(20)
     with pytest.raises(ValueError, match=r"n_splits|groups"):
