@@ -65,6 +65,7 @@ class Layout:
     """How one compound figure looks; see the constants of this module for the words.
 
     Attributes:
+        count: panels; a grid has as many of them as fill whole rows.
         fonts: files of fonts to choose from; empty: Pillow's own.
         files: one file for each panel instead of one for all.
         shared: a row of plots has its axis titles once, at the rim of the figure.
