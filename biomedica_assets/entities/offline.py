@@ -7,6 +7,7 @@ belong here: the finders (`tagger`, `vocabulary`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -33,17 +34,19 @@ MODEL_OF = {
 }
 """The tagger's model for each type."""
 LEAST = {
-    "disease": (0.1, 0.6),
+    "disease": (0.03, 0.4),
     "chemical": (0.05, 0.4),
-    "gene": (0.1, 0.3),
+    "gene": (0.05, 0.3),
     "species": (0.1, 0.3),
     "cell_line": (0.2, 0.04),
-    "cell_type": (0.1, 0.1),
+    "cell_type": (0.2, 0.2),
     "tissue": (0.02, 0.5),
 }
 """From which probability on a name of the vocabulary is taken that the tagger does not choose: free names, symbols."""
 LEAST_TAGGED = {"disease": 0.4, "chemical": 0.5, "gene": 0.35, "species": 0.4, "tissue": 0.35}
 """From which probability on a span of the tagger is taken that the vocabulary does not know."""
+MOST_REPEATED = 200
+"""Distinct words of one text that are looked for elsewhere in it."""
 SURE = 0.6
 """From this probability on the same word is the same elsewhere in a text."""
 
@@ -138,7 +141,7 @@ class OfflineAnnotator:
                         continue
                     source = "both" if (first, behind) in by_type.get(kind, ()) else "model"
                     yield _Found(first, behind, kind, source, span.probability)
-        if marginals is not None and self.tagger is not None:
+        if marginals is not None and "species" in tagged:
             yield from self._latin(batch, words, tagged["species"], marginals)
         for kind, names in batch.names.items():
             if marginals is None or self.tagger is None:
@@ -146,6 +149,8 @@ class OfflineAnnotator:
                     yield _Found(first, behind, kind, "dictionary", 0.5)
                 continue
             model = MODEL_OF[kind]
+            if model not in tagged:  # a tagger of some types alone
+                continue
             taken = {t for span in tagged[model] for t in range(span.first, span.behind)}
             number = self.tagger.models.index(model)
             for first, behind, name in names:
@@ -208,50 +213,67 @@ class OfflineAnnotator:
     def _explained(self, batch: Batch, number: int, entities: list[Entity]) -> list[Entity]:
         """Give short forms the type and ids of the long form beside which the text explains them."""
         text = batch.texts[number]
-        if "(" not in text and "=" not in text and "," not in text and ":" not in text:
+        ends = {entity.end: entity for entity in entities}
+        meant: dict[str, Entity] = {}
+        for one in abbreviations(text):
+            long = ends.get(one.end)
+            # What stands before the name ("severe COPD") may be part of the long form, but not most of it.
+            if long is not None and 2 * (long.end - long.start) >= one.end - one.start:
+                meant.setdefault(one.short, long)
+        if not meant:
             return entities
-        tokens = batch.tokens[number]
-        for abbreviation in abbreviations(text):
-            long = next(
-                (e for e in entities if e.end == abbreviation.end and e.start <= abbreviation.start + 0), None
-            ) or next(
-                (
-                    e
-                    for e in entities
-                    if e.end == abbreviation.end and 2 * (e.end - e.start) >= abbreviation.end - abbreviation.start
-                ),
-                None,
-            )
-            if long is None:
-                continue
-            for match in re.finditer(rf"(?<![^\W_]){re.escape(abbreviation.short)}(?![^\W_])", text):
-                start, end = match.span()
-                over = [e for e in entities if e.start < end and e.end > start]
-                if any(e.start < start or e.end > end for e in over) or start not in tokens.starts:
+        starts = set(batch.tokens[number].starts)
+        by_start = {entity.start: entity for entity in entities}
+        taken = _taken(text, entities)
+        for short, long in meant.items():
+            for start, end in _places(text, short):
+                over = [by_start[at] for at in range(start, end) if at in by_start]
+                within_another = taken[start] and start not in by_start
+                if start not in starts or within_another or any(e.end > end for e in over):
                     continue
                 same = next((e for e in over if e.type == long.type), None)
                 probability = max(long.probability, same.probability if same else 0)
-                own = Entity(start, end, match[0], long.type, long.ids, long.name, long.source, probability)
+                own = replace(long, start=start, end=end, text=short, probability=probability)
                 if same and same.ids and not long.ids:
                     own = replace(own, ids=same.ids, name=same.name)
-                entities = [e for e in entities if e not in over] + [own]
-        return sorted(entities, key=lambda e: e.start)
+                for entity in over:
+                    del by_start[entity.start]
+                by_start[start] = own
+                taken[start:end] = b"\1" * (end - start)
+        return [by_start[start] for start in sorted(by_start)]
+
+
+def _taken(text: str, entities: Iterable[Entity]) -> bytearray:
+    """1 for each character that is in an entity."""
+    taken = bytearray(len(text))
+    for entity in entities:
+        taken[entity.start : entity.end] = b"\1" * (entity.end - entity.start)
+    return taken
+
+
+def _places(text: str, surface: str) -> Iterable[tuple[int, int]]:
+    """Where a word or phrase stands by itself."""
+    return (match.span() for match in re.finditer(rf"(?<![^\W_]){re.escape(surface)}(?![^\W_])", text))
 
 
 def _repeated(text: str, entities: list[Entity]) -> list[Entity]:
     """Add further places of words that are surely entities somewhere in the text."""
     best: dict[str, Entity] = {}
+    counts = Counter(entity.text for entity in entities)
     for one in entities:
         known = len(one.text) > 2 and (not one.text.islower() or len(one.text) > 5)
         if known and one.probability >= SURE and one.probability > getattr(best.get(one.text), "probability", 0):
             best[one.text] = one
+    more = {surface: one for surface, one in best.items() if text.count(surface) > counts[surface]}
+    if not more:
+        return entities
+    taken = _taken(text, entities)
     added: list[Entity] = []
-    for surface, one in best.items():
-        if text.count(surface) > sum(e.text == surface for e in entities):
-            for match in re.finditer(rf"(?<![^\W_]){re.escape(surface)}(?![^\W_])", text):
-                start, end = match.span()
-                if all(end <= e.start or start >= e.end for e in (*entities, *added)):
-                    added.append(replace(one, start=start, end=end, probability=round(one.probability * 0.9, 2)))
+    for surface, one in list(more.items())[:MOST_REPEATED]:
+        for start, end in _places(text, surface):
+            if taken.find(1, start, end) < 0:
+                added.append(replace(one, start=start, end=end, probability=round(one.probability * 0.9, 2)))
+                taken[start:end] = b"\1" * (end - start)
     return sorted([*entities, *added], key=lambda e: e.start)
 
 

@@ -175,8 +175,15 @@ class Merger:
         kinds = {self.concepts[n][0] for n in senses if (value, n) in self.preferred}
         if kinds & {"tissue", "species"}:
             senses = [n for n in senses if self.concepts[n][0] != "disease" or (value, n) in self.preferred]
-        # A gene's own symbol before those that others once had.
-        return sorted(senses, key=lambda n: self.concepts[n][0] == "gene" and (value, n) not in self.preferred)
+
+        # A gene's own symbol, then families (TGF-β), then symbols that others once had.
+        def rank(number: int) -> int:
+            kind, ids, _ = self.concepts[number]
+            if kind != "gene" or (value, number) in self.preferred:
+                return 0
+            return 1 if ids[0].startswith("FPLX:") else 2
+
+        return sorted(senses, key=rank)
 
     def _has(self, number: int, new: str) -> bool:
         """A concept has one id of a vocabulary."""

@@ -93,7 +93,18 @@ _MORE = {
     "Diabetes Mellitus, Type 1": "T1D, T1DM, type 1 diabetes",
     "Carcinoma, Hepatocellular": "HCC",
     "Tuberculosis": "TB",
+    "Neoplasms": "cancer, malignancy",
     "Breast Neoplasms": "breast cancer",
+    "Colonic Neoplasms": "colon cancer",
+    "Colorectal Neoplasms": "colorectal cancer",
+    "Stomach Neoplasms": "gastric cancer, stomach cancer",
+    "Kidney Neoplasms": "kidney cancer, renal cancer",
+    "Urinary Bladder Neoplasms": "bladder cancer",
+    "Uterine Cervical Neoplasms": "cervical cancer",
+    "Brain Neoplasms": "brain tumor, brain cancer",
+    "Macular Degeneration": "age-related macular degeneration, AMD",
+    "Pulmonary Disease, Chronic Obstructive": "COPD",
+    "Coronary Artery Disease": "CAD",
 }
 """Short names by MeSH heading that MeSH does not list."""
 

@@ -158,7 +158,9 @@ def read(text: str) -> Tokens:
         starts.append(start)
         ends.append(end)
     cuts = [
-        m.end() for m in _SENTENCE.finditer(text) if "\n" in m[0] or not _UNSPLIT.search(text[: m.start() + 1][-9:])
+        m.end()
+        for m in _SENTENCE.finditer(text)
+        if "\n" in m[0] or not _UNSPLIT.search(text[max(0, m.start() - 8) : m.start() + 1])
     ]
     breaks: list[int] = []
     cut = iter(cuts)
