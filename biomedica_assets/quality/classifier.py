@@ -37,8 +37,6 @@ EVENED = 1.0
 rare. Levels count as often as there are examples."""
 _NEVER = 20.0
 """Output for what every example or none is."""
-PRIOR = 3.0
-"""How freely a model may lean on the one before: its outputs enter as columns so many times as large."""
 WITHIN = 0.49
 """Decimals of a score order the paragraphs of a level; rounding still gives the level."""
 _MISSING = "fitting needs scikit-learn: pip install 'biomedica_assets[quality]'"
@@ -189,8 +187,8 @@ def fit_model(
     cuts = _cuts(_expected(outputs), answers.scores)
     if prior is not None:  # its outputs were columns: fold them into the weights of the words
         own, leaning = weights[:COLUMNS], weights[COLUMNS:] / 1.0
-        weights = own + PRIOR * (prior.weights * prior.scales) @ leaning
-        bias = bias + PRIOR * prior.bias @ leaning
+        weights = own + (prior.weights * prior.scales) @ leaning
+        bias = bias + prior.bias @ leaning
     scales = np.abs(weights).max(axis=0) / np.iinfo(np.int16).max + 1e-12
     return QualityModel(
         np.rint(weights / scales).astype(np.int16),
@@ -235,7 +233,7 @@ def _matrix(paragraphs: Sequence[Paragraph], context: bool, prior: QualityModel 
             (np.ones(len(facts.of)), facts.of, facts.starts), shape=shape
         )
         if prior is not None:
-            whole = sp.hstack([whole, PRIOR * prior.outputs(some, context=context)])
+            whole = sp.hstack([whole, prior.outputs(some, context=context)])
         parts.append(whole)
     return sp.vstack(parts).tocsr()
 
