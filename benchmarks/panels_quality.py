@@ -33,7 +33,7 @@ from biomedica_assets.panels.finding import SIDE, Panel, find_panels, in_order
 from biomedica_assets.panels.page import Page
 
 GOLD = Path(__file__).with_name("data") / "corpus_panels.jsonl"
-DRAWN, QUICK_DRAWN = 400, 24
+DRAWN, QUICK_DRAWN = 200, 24
 FIGURES = 24_000_000
 """Figures of all of PMC OA, for projections."""
 

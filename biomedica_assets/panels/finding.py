@@ -22,8 +22,8 @@ from biomedica_assets.panels.glyphs import SHARP_LEVELS, classify, lone_marks
 from biomedica_assets.panels.letters import Letter, read_letters
 from biomedica_assets.panels.page import Page, Region
 
-SIDE = 1200
-"""Longer side in pixels at which pictures are cut: letters of 8 points are 15 pixels high in a figure of 18 cm."""
+SIDE = 1600
+"""Longer side in pixels at which pictures are cut: letters of 8 points are 18 pixels high in a figure of 18 cm."""
 LEAST_FOUND = 0.4
 """Share of the named letters that must be read before they guide the cuts."""
 LEAST_FIT = -3.0

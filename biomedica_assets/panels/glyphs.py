@@ -27,7 +27,7 @@ LEVELS = (130, 150)
 """A dark glyph's pixels are below the first level of 255, a light one's above the second."""
 SHARP_LEVELS = (64, 215)
 """The same for glyphs upon pictures, which the milder levels would join with what is round them."""
-LEAST, MOST = 0.006, 0.07
+LEAST, MOST = 0.0045, 0.07
 """Heights of a letter as a share of the page's longer side."""
 LEAST_PIXELS = 7
 MAX_MARKS = 600
