@@ -43,15 +43,18 @@ LEAST = {
     "tissue": (0.02, 0.5),
 }
 """From which probability on a name of the vocabulary is taken that the tagger does not choose: free names, symbols."""
-LEAST_TAGGED = {"disease": 0.4, "chemical": 0.5, "gene": 0.35, "species": 0.4, "tissue": 0.35}
+LEAST_TAGGED = {"disease": 0.4, "chemical": 0.5, "gene": 0.5, "species": 0.4, "tissue": 0.35}
 """From which probability on a span of the tagger is taken that the vocabulary does not know."""
+LINE = 0.8
+"""Probability of a cell line's name that is long or has the word cells behind it."""
+_CELL_WORDS = frozenset(("cell", "cells", "line", "lines", "xenograft", "xenografts"))
 MOST_REPEATED = 200
 """Distinct words of one text that are looked for elsewhere in it."""
 SURE = 0.6
 """From this probability on the same word is the same elsewhere in a text."""
 
 _CELLS = re.compile(r"[\s-]+(?:cancer\s+)?(?:cells?|cell[\s-]lines?|lines?)$")
-_MARKER = re.compile(r"(?:CD|T|B|NK|Th|Treg|iPS|ES|MS|HS)\d*[+-]?$", re.IGNORECASE)
+_MARKER = re.compile(r"(?:CD|O|T|B|NK|Th|Treg|iPS|ES|MS|HS)\d*[+-]?$", re.IGNORECASE)
 _LINE = re.compile(r"(?=[^\s]*[A-Z])(?=[^\s]*(?:\d|[a-z][A-Z]|[A-Z]{3}))[\w./-]+$")
 _TAIL = re.compile(
     r"[\s-]+(?:genes?|proteins?|mRNAs?|receptors?|promoters?|antibod(?:y|ies)|transcripts?)$", re.IGNORECASE
@@ -123,8 +126,18 @@ class OfflineAnnotator:
         }
         words = [word for one in batch.tokens for word in one.words]
         species, lines = by_type.get("species", {}), by_type.get("cell_line", {})
+        behind_lines = {t: words[t].lower() in _CELL_WORDS for _, t in lines if t < len(words)}
+        behind_lines |= dict.fromkeys(map(int, batch.breaks), False)
+        named_lines = [
+            (f, b, line) for f, b in lines if tagged and (line := _line(words[f:b], behind_lines.get(b, False)))
+        ]
+        yield from (_Found(f, f + line, "cell_line", "dictionary", LINE) for f, _, line in named_lines)
+        in_lines = {t for f, b, _ in named_lines for t in range(f, b + behind_lines.get(b, False))}
         for model, spans in tagged.items():
             for span in spans:
+                # Some corpora annotate only the word behind the name of a line.
+                if model == "cell" and in_lines.issuperset(range(span.first, span.behind)):
+                    continue
                 kind = model
 
                 def named(first: int, behind: int, kind: str = kind) -> bool:
@@ -243,6 +256,23 @@ class OfflineAnnotator:
         return [by_start[start] for start in sorted(by_start)]
 
 
+def _line(words: Sequence[str], followed: bool) -> int:
+    """How many of its words are the name of a cell line, one that is long or of cells; 0 for other names.
+
+    Args:
+        words: a name of the vocabulary.
+        followed: whether a word for cells comes behind it.
+    """
+    end = len(words)
+    while end > 1 and words[end - 1].lower() in _CELL_WORDS:
+        end -= 1
+    letters = "".join(words[:end])
+    long = len(letters) > 4 and any(c.isdigit() for c in letters) and sum(c.isalpha() for c in letters) > 1
+    mixed = letters.isalpha() and not letters.isupper() and any(c.isupper() for c in letters[1:])
+    sure = long or mixed or followed or end < len(words)
+    return end if sure and not _MARKER.match(letters) and letters.lower() != "cell" else 0
+
+
 def _taken(text: str, entities: Iterable[Entity]) -> bytearray:
     """1 for each character that is in an entity."""
     taken = bytearray(len(text))
@@ -304,7 +334,9 @@ def _candidates(surface: str, kind: str) -> Iterable[str]:
 def _resolved(found: list[_Found]) -> list[_Found]:
     """Of spans that overlap the most probable, a longer one before a shorter; of equal ones the tagger's."""
     kept: list[_Found] = []
-    for one in sorted(found, key=lambda f: (-(f.probability + 0.1 * min(f.behind - f.first, 5)), f.first, f.type)):
+    for one in sorted(
+        found, key=lambda f: (-round(f.probability + 0.1 * min(f.behind - f.first, 5), 6), f.first, f.type)
+    ):
         if all(one.behind <= other.first or one.first >= other.behind for other in kept):
             kept.append(one)
     return sorted(kept, key=lambda f: f.first)

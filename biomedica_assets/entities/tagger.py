@@ -11,6 +11,7 @@ distinct token. Weights are multiples of 1/32 kept as integers: sums, and so the
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,6 +29,8 @@ SCALE = 32
 B, I, O = 0, 1, 2  # noqa: E741 - the names of the labels
 LABELS = 3
 _NEVER = -(1 << 24)
+_MOST = 2000
+_EXP = np.array([math.exp(score / SCALE) for score in range(-_MOST, _MOST + 1)])
 _BLOCK = 256
 """Sentences of similar length worked on together."""
 
@@ -187,10 +190,11 @@ class Marginals:
     """Probability of any span under each model, from forward and backward sums of every sentence."""
 
     def __init__(self, tagger: Tagger, scores: np.ndarray, breaks: np.ndarray) -> None:
-        self._weights = np.exp(tagger.transitions / SCALE)
+        self._weights = _EXP[np.clip(tagger.transitions, -_MOST, _MOST) + _MOST]
         self._scores, self._ends = scores, np.zeros(len(scores) + 1, bool)
         self._ends[breaks] = True
-        self._exp = np.exp(np.clip(scores, -2000, 2000) / SCALE)
+        # From a table, since exp of an array may differ in the last digit with the place of a number in it.
+        self._exp = _EXP[np.clip(scores, -_MOST, _MOST) + _MOST]
         self._forward = np.zeros(scores.shape)
         self._backward = np.zeros(scores.shape)
         self._scaled = np.ones(scores.shape[:2])
