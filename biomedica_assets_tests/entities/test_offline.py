@@ -1,11 +1,16 @@
 """What vocabulary and tagger say together: spans, types, ids, short forms."""
 
+import json
+from dataclasses import replace
+
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from biomedica_assets.cli import main
 from biomedica_assets.entities.annotators import Annotator, AnnotatorError, Entity, check_annotator, load_annotator
-from biomedica_assets.entities.offline import OfflineAnnotator
+from biomedica_assets.entities.offline import OfflineAnnotator, _repeated
 from biomedica_assets.entities.tagger import B, I, O
 from biomedica_assets_tests.entities.small import tagger, vocabulary
 
@@ -67,6 +72,37 @@ def test_cells_are_lines_or_types():
     assert (kind.text, kind.type, kind.ids) == ("T cells", "cell_type", ("CL:0000084",))
     [unknown] = one.annotate("MDA-231")
     assert (unknown.text, unknown.type, unknown.ids) == ("MDA-231", "cell_line", ())
+
+
+def test_a_known_line_before_the_word_cells_needs_no_tagger():
+    one = offline([("cells", "cell", B)])
+    assert [(e.text, e.type, e.source) for e in one.annotate("HeLa cells. Cells")] == [
+        ("HeLa", "cell_line", "dictionary"),
+        ("Cells", "cell_type", "model"),
+    ]
+
+
+def test_what_is_sure_once_is_found_elsewhere():
+    text = "Trp53, xTrp53, Trp53; lung lung"
+    sure = Entity(0, 5, "Trp53", "gene", ("HGNC:11998",), "TP53", "both", 0.9)
+    lung = Entity(22, 26, "lung", "tissue", (), None, "both", 0.9)  # a short everyday word is not
+    assert _repeated(text, [sure, lung]) == [sure, replace(sure, start=15, end=20, probability=0.81), lung]
+    assert _repeated(text, [replace(sure, probability=0.5)]) == [replace(sure, probability=0.5)]
+
+
+def test_long_texts_take_linear_time():
+    one = offline([("breast", "disease", B), ("cancer", "disease", I)])
+    assert len(one.annotate("Breast cancer (BC). " * 2000)) == 4000
+
+
+def test_the_command(tmp_path):
+    (tmp_path / "texts.txt").write_text("TP53 in mice\n\n")
+    result = CliRunner().invoke(main, ["entities", str(tmp_path / "texts.txt")])
+    first, second = map(json.loads, result.output.splitlines())
+    assert (first["text"], [e["text"] for e in first["entities"]]) == ("TP53 in mice", ["TP53", "mice"])
+    assert second == {"text": "", "entities": []}
+    failed = CliRunner().invoke(main, ["entities", "--annotator", "none", str(tmp_path / "texts.txt")])
+    assert failed.exit_code == 1 and "known: offline" in failed.output
 
 
 def test_short_forms_mean_what_the_text_says():
