@@ -36,7 +36,7 @@ def commit_panels(world: World, panels: Mapping[str, Sequence[tuple[Box, str | N
 
 
 def commit_entities(world: World, entities: Mapping[str, Sequence[tuple[str, str, str | None, str | None]]]) -> None:
-    """(words, type, id, preferred name) of what texts name, by figure_id or paragraph_id; each where it first stands."""
+    """(words, type, id, preferred name) of what texts name, by figure_id or paragraph_id; where it first stands."""
     captions = dict(world.sql("SELECT figure_id, (chunk, article_id, text) FROM captions"))
     paragraphs = dict(world.sql("SELECT paragraph_id, (chunk, article_id, text) FROM paragraphs"))
     lines: dict[str, list[dict[str, Any]]] = {}

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tantivy
 
-from biomedica_assets.dataset.filters import ENTITY_TYPES, Filters
+from biomedica_assets.dataset.filters import Filters
 from biomedica_assets.search.fusion import Found, blend, fuse
 from biomedica_assets.search.generation import DEAD
 from biomedica_assets.search.hits import HitMaker, served_card
 from biomedica_assets.search.keyword import KeywordIndex, Ranked, all_of
 from biomedica_assets.search.manifest import IndexManifest
 from biomedica_assets.search.query import TextQuery, text_query
-from biomedica_assets.search.requests import Hit, QueryError, SearchRequest
+from biomedica_assets.search.requests import FILTERED_BY, Hit, QueryError, SearchRequest
 from biomedica_assets.search.restrictions import Restrictions, Withdrawn, about_images
 from biomedica_assets.search.rows import RowTable
 
@@ -37,12 +37,6 @@ COUNTED = 1000
 """Up to so many figures with the words, a hybrid search's total is right from the first page on; above, `DEPTH` too
 much at most until the pages come to what words alone found: counting costs as much as the ranking by words did."""
 FACET_SIZE = 30
-_FILTERED_BY = {
-    "year": ("published_from", "published_to"),
-    "n_panels": ("n_panels_min", "n_panels_max"),
-    **dict.fromkeys(ENTITY_TYPES, ("entity",)),
-}
-"""By facet, the filters that name what it counts, where they have other names."""
 _BESIDE = ThreadPoolExecutor(8, "search-words")
 """Ranks by words while the thread of a search ranks by vectors: both let go of the interpreter's lock."""
 
@@ -424,5 +418,5 @@ def _shown(hits: list[Hit], filters: Filters) -> list[Hit]:
 
 
 def _all_but(filters: Filters, facet: str) -> Filters:
-    fields = _FILTERED_BY.get(facet, (facet,))
+    fields = FILTERED_BY.get(facet, (facet,))
     return filters.model_copy(update={name: type(filters).model_fields[name].default for name in fields})

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from biomedica_assets.dataset.filters import Filters
+from biomedica_assets.dataset.filters import ENTITY_TYPES, Filters
 
 
 class SearchError(Exception):
@@ -36,6 +36,12 @@ Facet = Literal[
     "panel_type", "keyword", "subject", "publication_type", "publisher", "n_panels", "entity_type", "disease",
     "chemical", "gene", "species", "cell_line", "cell_type", "tissue", "paragraph_type", "paragraph_domain",
 ]  # fmt: skip
+FILTERED_BY = {
+    "year": ("published_from", "published_to"),
+    "n_panels": ("n_panels_min", "n_panels_max"),
+    **dict.fromkeys(ENTITY_TYPES, ("entity",)),
+}
+"""By facet, the filters that name what it counts, where they have other names."""
 MAX_TEXT = 2000
 MAX_IMAGE_BYTES = 20 << 20
 

@@ -26,7 +26,7 @@ from biomedica_assets.serve.ids import FIGURE_ID, ArticleName, parse_article
 from biomedica_assets.serve.problems import ProblemError, field_problems
 from biomedica_assets.serve.state import State
 from biomedica_assets.serve.thumbnails import MEDIA_TYPE, NoThumbnail
-from biomedica_assets.serve.words import shortened
+from biomedica_assets.serve.words import by_type, shortened
 from biomedica_assets.store.files import TransientIOError
 
 INSTRUCTIONS = """\
@@ -141,7 +141,7 @@ def get_figure(state: State, asked: shapes.GetFigure, site: str) -> Answer:
         label=figure.label,
         caption=figure.caption or figure.group_caption,
         panels={part.panel: part.text for part in figure.sub_captions},
-        entities=_entities(figure),
+        entities=by_type(figure.entities),
         article_title=figure.article.title,
         journal=figure.article.journal,
         publication_date=figure.article.publication_date,
@@ -304,15 +304,6 @@ def cite(
 
 def _cited(article: models.ArticleHead, label: str | None) -> str:
     return cite(article.authors, article.title, article.journal, article.publication_date, article.pmcid, label)
-
-
-def _entities(figure: models.Figure) -> dict[str, list[str]]:
-    """``{"disease": ["Breast Neoplasms (MESH:D001943)"]}``: what the caption names, once each."""
-    found: dict[str, dict[str, None]] = {}
-    for one in figure.entities:
-        said = (one.name or one.text) + (f" ({one.ids[0]})" if one.ids else "")
-        found.setdefault(one.type, {})[said] = None
-    return {kind: list(names) for kind, names in found.items()}
 
 
 def _concern(article: models.ArticleHead) -> str | None:

@@ -214,6 +214,15 @@ def named(entities: Iterable[models.Entity]) -> list[Named]:
     return sorted(listed, key=lambda one: (order.index(one.type) if one.type in order else 99, -one.times, one.name))
 
 
+def by_type(entities: Iterable[models.Entity]) -> dict[str, list[str]]:
+    """``{"disease": ["Breast Neoplasms (MESH:D001943)"]}``: what a caption names, once each."""
+    found: dict[str, list[str]] = {}
+    for one in named(entities):
+        ids = one.entity.ids
+        found.setdefault(one.type, []).append(f"{one.name} ({ids[0]})" if ids else one.name)
+    return found
+
+
 def unlabelled(pieces: Sequence[search_models.Fragment], label: str | None) -> list[search_models.Fragment]:
     """A snippet without the figure's label at its beginning, which stands above it anyway."""
     if not label or not pieces or pieces[0].match or not pieces[0].text.startswith(label):

@@ -25,7 +25,9 @@ def paragraph(world: World, figure_id: str) -> str:
 @pytest.fixture
 def searcher(world: World, tmp_path: Path) -> Searcher:
     box = (0, 0, 5, 20)
-    commit_panels(world, {"PMC11.1/f1/1": [(box, "A", None), (box, "B", None)], "PMC13.1/f1/2": [(box, None, None)] * 3})
+    commit_panels(
+        world, {"PMC11.1/f1/1": [(box, "A", None), (box, "B", None)], "PMC13.1/f1/2": [(box, None, None)] * 3}
+    )
     commit_entities(
         world,
         {

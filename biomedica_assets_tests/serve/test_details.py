@@ -190,7 +190,7 @@ def test_what_is_no_id_leads_nowhere():
 
 def test_agents_are_told_what_a_caption_names(client):
     told = client.post("/v1/tools/get_figure", json={"figure_id": "PMC11.1/f1"}).json()["result"]
-    assert told["entities"]["disease"] == ["Lupus Nephritis (MESH:D008181)", "Lupus (MESH:D008180)"]
+    assert told["entities"]["disease"] == ["Lupus (MESH:D008180)", "Lupus Nephritis (MESH:D008181)"]
     assert told["entities"]["chemical"] == ["Aspirin"]
     found = client.post("/v1/tools/search_figures", json={"filters": {"entity": "MESH:D008181"}}).json()["result"]
     assert [one["figure_id"] for one in found["figures"]] == ["PMC11.1/f1"]
