@@ -76,7 +76,7 @@ DETAILS = (
         version=PARAGRAPH_QUALITY_VERSION,
         build=build_paragraph_quality,
         unfinished=unfinished_paragraph_quality,
-        deps=("paragraphs", "articles", "metadata"),
+        deps=("paragraphs", "articles", "metadata", "quality_model"),
         kinds=frozenset({"numpy", "parquet"}),
         preview=quality_preview,
     ),
