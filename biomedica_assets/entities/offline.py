@@ -37,7 +37,7 @@ LEAST = {
     "disease": (0.03, 0.4),
     "chemical": (0.05, 0.4),
     "gene": (0.05, 0.3),
-    "species": (0.1, 0.3),
+    "species": (0.001, 0.05),
     "cell_line": (0.2, 0.04),
     "cell_type": (0.2, 0.2),
     "tissue": (0.02, 0.5),
