@@ -94,6 +94,7 @@ def judge(file: File, found: Sequence[Panel]) -> Counter[str]:
         words=sum(t.words is not None for t in file.panels),
         found_words=sum(w is not None for w in words),
         right_words=sum(file.panels[i].words is not None and words[j] == file.panels[i].words for i, j in own.items()),
+        boxed_words=sum(file.panels[i].words is not None for i in own),
     )
 
 
@@ -283,13 +284,17 @@ def _line(way: str, group: str, c: dict[str, int]) -> tuple[str, ...]:
         f1("", "panels"),
         f1("_letters", "letters"),
         f1("_words", "words"),
+        f"{c.get('right_words', 0) / boxed:.3f}" if (boxed := c.get("boxed_words", 0)) else "",
         count,
     )
 
 
 def quality(quick: bool) -> Iterator[Table]:
-    """Precision / recall / F1 of boxes at IoU 0.5, of letters on right boxes, and of parts of the caption."""
-    header = ("figures", "way", "files", "panels", "boxes", "letters", "captions", "count right")
+    """Precision / recall / F1 of boxes at IoU 0.5, of letters on right boxes, and of parts of the caption.
+
+    ``aligned`` is the share of right boxes with words of their own that got these words.
+    """
+    header = ("figures", "way", "files", "panels", "boxes", "letters", "captions", "aligned", "count right")
     steps = {"drawn": ("drawn", QUICK_DRAWN if quick else DRAWN), "real": ("real",)}
     for name, step in steps.items():
         answer = run("benchmarks.panels_quality", "--step", *step).answer

@@ -664,6 +664,12 @@ PANELS = Table(
         Column("caption_end", _INT, "end of it"),
         Column("caption", _TEXT, "the panel's own part of the caption", "captions.sub_captions"),
         Column("detector", _TEXT, "what found the boxes: name and version, or digits of its weights", required=True),
+        Column(
+            "known",
+            _TEXT,
+            "digest of what caption and text say of the panels: with it, the image and the detector they stay the same",
+            required=True,
+        ),
     ),
 )
 

@@ -29,7 +29,7 @@ def commit_panels(world: World, panels: Mapping[str, Sequence[tuple[Box, str | N
                     **{"n_panels": len(given), "x": x, "y": y, "width": w, "height": h, "letter": letter},
                     **{"letter_source": letter and "glyph", "letter_probability": letter and 0.9, "probability": 0.8},
                     **{"caption_start": start, "caption_end": start + len(caption) if caption else None},
-                    **{"caption": caption, "detector": "by hand"},
+                    **{"caption": caption, "detector": "by hand", "known": "by hand"},
                 }
             )
     _commit(world, schemas.PANELS, lines)

@@ -6,10 +6,11 @@ found (`finding`), which of the rows are current (`store.catalogue`).
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -19,7 +20,7 @@ from biomedica_assets.dataset.reading import Span, read_images
 from biomedica_assets.images.probe import ImageError
 from biomedica_assets.panels.alignment import Named, named_panels
 from biomedica_assets.panels.detectors import Detector, DetectorError, detector_named
-from biomedica_assets.panels.finding import find_panels
+from biomedica_assets.panels.finding import Panel, find_panels
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
@@ -56,6 +57,7 @@ def build_panels(
     """Find the panels of a committed chunk's images; the manifest, and whether what was committed is still valid.
 
     Images that cannot be decoded have no row; they are counted by error class and listed in the manifest's ``run``.
+    Images of which no more or less is known than before keep the rows that the chunk has already.
 
     Args:
         files: the store.
@@ -80,9 +82,7 @@ def build_panels(
     if own is not None and _valid(own, inputs, settings) and files.exists(own.file.path):
         return own, True
     started, cpu = time.monotonic(), time.process_time()
-    work = _find(files, manifest, detector)
-    for row in work.rows:
-        row["detector"] = name
+    work = _find(files, manifest, detector, name, _rows_before(files, own, name))
     work.counts.update(
         panels=len(work.rows),
         compound=sum(row["ordinal"] == 2 for row in work.rows),
@@ -126,34 +126,70 @@ def _inputs(manifest: ChunkManifest, detector: str) -> dict[str, Any]:
     }
 
 
-def _find(files: Files, manifest: ChunkManifest, detector: Detector | None) -> _Work:
+_Key = tuple[str, str, str]
+"""Image, SHA-256 of its file, digest of what is known of it."""
+
+
+def _rows_before(files: Files, own: DerivedManifest | None, detector: str) -> dict[_Key, list[Row]]:
+    """What the chunk's rows so far say, where the same detector made them by the same rules."""
+    rules = ("detector", "panels", "schema")
+    before: dict[_Key, list[Row]] = {}
+    if own is None or [own.inputs.get(name) for name in rules] != [detector, PANELS_VERSION, schemas.SCHEMA_VERSION]:
+        return before
+    if files.exists(own.file.path):
+        for row in iter_rows(files, own.file.path):
+            before.setdefault((row["image_id"], row["sha256"], row["known"]), []).append(row)
+    return before
+
+
+def _find(
+    files: Files,
+    manifest: ChunkManifest,
+    detector: Detector | None,
+    name: str,
+    before: dict[_Key, list[Row]],
+) -> _Work:
     work = _Work()
     known = known_images(files, manifest)
-    images, named = [row for row, _ in known], [about for _, about in known]
-    found: list[list[Any]] = [[] for _ in images]
-    spans = [Span(row["shard"], row["image_offset"], row["bytes"]) for row in images]
+    found: dict[str, list[Row]] = {}
+    anew: list[tuple[Row, Named, str]] = []
+    for image, about in known:
+        digest = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
+        if rows := before.get((image["image_id"], image["sha256"], digest)):
+            found[image["image_id"]] = rows
+        else:
+            anew.append((image, about, digest))
+    work.counts["reused"] = len(found)
+    spans = [Span(image["shard"], image["image_offset"], image["bytes"]) for image, *_ in anew]
     for index, data in read_images(files, spans, READERS):
+        image, about, digest = anew[index]
         try:
-            found[index] = find_panels(data, named[index], detector)
+            panels = find_panels(data, about, detector)
         except ImageError as error:
-            work.fail(images[index]["image_id"], error)
-    work.counts["images"] = sum(map(bool, found))
-    for image, about, panels in zip(images, named, found, strict=True):
-        keys = {name: image[name] for name in ("chunk", "article_id", "figure_id", "image_id", "sha256")}
-        for ordinal, panel in enumerate(panels, 1):
-            x, y, width, height = panel.box
-            part = about.parts.get(panel.letter) if panel.letter else None
-            work.rows.append({
-                **keys,
-                "panel_id": f"{image['image_id']}/panel{ordinal}",
-                **{"ordinal": ordinal, "n_panels": len(panels), "x": x, "y": y, "width": width, "height": height},
-                **{"letter": panel.letter, "letter_source": panel.letter_source},
-                **{"letter_probability": panel.letter_probability, "probability": panel.probability},
-                **({"caption_start": part.start, "caption_end": part.end, "caption": part.text} if part else {}),
-            })  # fmt: skip
-    for row in work.rows:
-        row.setdefault("caption", None)
+            work.fail(image["image_id"], error)
+        else:
+            found[image["image_id"]] = _rows(image, about, panels, {"detector": name, "known": digest})
+    work.counts["images"] = len(found)
+    work.rows = [row for image, _ in known for row in found.get(image["image_id"], ())]
     return work
+
+
+def _rows(image: Row, about: Named, panels: Sequence[Panel], made: Row) -> list[Row]:
+    keys = {name: image[name] for name in ("chunk", "article_id", "figure_id", "image_id", "sha256")}
+    rows = []
+    for ordinal, panel in enumerate(panels, 1):
+        x, y, width, height = panel.box
+        part = about.parts.get(panel.letter) if panel.letter else None
+        rows.append({
+            **keys,
+            "panel_id": f"{image['image_id']}/panel{ordinal}",
+            **{"ordinal": ordinal, "n_panels": len(panels), "x": x, "y": y, "width": width, "height": height},
+            **{"letter": panel.letter, "letter_source": panel.letter_source},
+            **{"letter_probability": panel.letter_probability, "probability": panel.probability},
+            **{"caption_start": part and part.start, "caption_end": part and part.end, "caption": part and part.text},
+            **made,
+        })  # fmt: skip
+    return rows
 
 
 def _images(files: Files, manifest: ChunkManifest) -> Iterator[Row]:

@@ -8,8 +8,10 @@ from PIL import Image
 from biomedica_assets import schemas
 from biomedica_assets.panels import tables
 from biomedica_assets.panels.detectors import DetectorError
+from biomedica_assets.panels.finding import find_panels
 from biomedica_assets.panels.tables import build_panels, unfinished_panels
 from biomedica_assets.settings import Settings
+from biomedica_assets.store.derived import commit_derived
 from biomedica_assets.store.manifests import StoreError
 from biomedica_assets.store.tables import read_table
 from biomedica_assets_tests.ingest.releases import DAYS, Art, World
@@ -120,6 +122,19 @@ def test_only_what_has_changed_is_made_again(world, monkeypatch):
     build_panels(files, NEXT, settings())
     monkeypatch.setattr(tables, "PANELS_VERSION", "other")
     assert unfinished_panels(files, settings()) == [CHUNK, NEXT]
+
+
+def test_images_of_which_nothing_more_is_known_are_not_looked_at_again(world, monkeypatch):
+    files = world.files
+    first, _ = build_panels(files, CHUNK, settings())
+    rows = read_table(files, first.file.path).to_pylist()
+    other = [{**row, "known": "something else"} if row["figure_id"] == "PMC1.1/f3" else row for row in rows]
+    commit_derived(files, schemas.PANELS, CHUNK, other, inputs={**first.inputs, "images": "compacted"}, run=first.run)
+    looked = []
+    monkeypatch.setattr(tables, "find_panels", lambda data, about, _: looked.append(about) or find_panels(data, about))
+    again, valid = build_panels(files, CHUNK, settings())
+    assert (again.file.path, again.input_hash, valid) == (first.file.path, first.input_hash, False)
+    assert (len(looked), again.counts["reused"]) == (2, 3), "what cannot be decoded is tried again"
 
 
 def test_another_detector_makes_all_again(world):
