@@ -63,6 +63,8 @@ TAILS = frozenset(
 )
 """Small words that may follow within a gene's name."""
 _BREAKS = frozenset("=;<>|×≥≤~\u200b")
+_NUMBER = re.compile(r"(?:S?\d+[A-Za-z]?|[A-Za-z]|[\W_]+)$")
+"""What numbers a figure, lane or table, and stands between such numbers."""
 _UNIT = re.compile(r"(?:[nmµμ]g|[mµμ][lL]|[nmµμ][mM]|cm|kg|mmol|pH|kDa)$")
 
 
@@ -126,9 +128,11 @@ def trimmed(
         and _JUNK.match(words[first])
         and len(words[first]) > 2
         and behind - first <= 6
-        and all(word.isdigit() or not word.isalnum() for word in words[first + 1 : behind])
+        and all(_NUMBER.match(word) for word in words[first + 1 : behind])
     ):
-        return first, first  # Exp 4, Lane 1-8
+        return first, first  # Exp 4, Lane 1-8, Fig. 1A–C
+    if first < behind and not named(first, behind) and all(map(_NUMBER.match, words[first:behind])):
+        return first, first  # 1A–C
     if behind - first > 1 and _UNIT.match(words[first]):
         return first, first  # ng L-1
     if spelled(" ".join(words[first:behind]), free=True) in STOPPED.get(kind, ()):
