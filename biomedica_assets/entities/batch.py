@@ -16,7 +16,7 @@ from biomedica_assets.entities.words import Tokens, WordTable, joins, read
 CODES = 9
 """0: in no name; 1-4: first, inner, last, only token of a free name; 5-8: the same of a symbol."""
 FIRST, INNER, LAST, ONLY = 1, 2, 3, 4
-_MOST_WORDS = 200_000
+_MOST_WORDS = 100_000
 """Distinct tokens remembered at most; rows are then numbered anew."""
 
 

@@ -65,7 +65,7 @@ class Tagger:
         self.transitions = arrays["transitions"].astype(np.int32)
         """[model, label before, label]"""
         self._edges = self._rows([BEGIN, END])[:, OFFSETS.index(0)]
-        self._cache = np.zeros((0, len(OFFSETS), self.width), np.int32)
+        self._cache = np.zeros((0, len(OFFSETS), self.width), np.int16)
 
     @classmethod
     def load(cls, path: Path = SHIPPED) -> Tagger:
@@ -93,7 +93,7 @@ class Tagger:
     def _word_rows(self, words: Sequence[str]) -> np.ndarray:
         index = self._index
         lists = [[row for a in attributes(word) if (row := index.get(a)) is not None] for word in words]
-        return self._sums(lists)
+        return np.clip(self._sums(lists), -(1 << 15), (1 << 15) - 1).astype(np.int16)
 
     def _rows(self, names: Sequence[str]) -> np.ndarray:
         return self._sums([[self._index[name]] if name in self._index else [] for name in names])

@@ -90,6 +90,15 @@ def test_what_is_sure_once_is_found_elsewhere():
     assert _repeated(text, [replace(sure, probability=0.5)]) == [replace(sure, probability=0.5)]
 
 
+def test_forgetting_words_changes_nothing(monkeypatch):
+    texts = ["Breast cancer in mice", "lung of mice", "Trp53 in HeLa cells"]
+    weights = [("breast", "disease", B), ("cancer", "disease", I), ("lung", "tissue", B)]
+    remembered = [offline(weights).annotate(text) for text in texts]
+    monkeypatch.setattr("biomedica_assets.entities.batch._MOST_WORDS", 2)
+    one = offline(weights)
+    assert [one.annotate(text) for text in texts] == remembered
+
+
 def test_long_texts_take_linear_time():
     one = offline([("breast", "disease", B), ("cancer", "disease", I)])
     assert len(one.annotate("Breast cancer (BC). " * 2000)) == 4000
