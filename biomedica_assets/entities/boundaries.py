@@ -131,8 +131,11 @@ def trimmed(
         and all(_NUMBER.match(word) for word in words[first + 1 : behind])
     ):
         return first, first  # Exp 4, Lane 1-8, Fig. 1A–C
-    if first < behind and not named(first, behind) and all(map(_NUMBER.match, words[first:behind])):
-        return first, first  # 1A–C
+    numbers = all(map(_NUMBER.match, words[first:behind])) and any(
+        word[-1:].isdigit() or word[:1].isdigit() for word in words[first:behind]
+    )
+    if numbers and not named(first, behind):
+        return first, first  # 1A–C, but not A-T
     if behind - first > 1 and _UNIT.match(words[first]):
         return first, first  # ng L-1
     if spelled(" ".join(words[first:behind]), free=True) in STOPPED.get(kind, ()):

@@ -61,6 +61,7 @@ def test_other_types():
     assert cut("gut samples", "tissue") == ["gut"]
     assert cut("(CHD)", "disease") == ["CHD"]
     assert cut("disease", "disease") == []
+    assert cut("A-T", "disease") == ["A-T"]
     assert cut("breast cancer (stage", "disease") == ["breast cancer"]
 
 
