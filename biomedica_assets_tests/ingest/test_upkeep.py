@@ -59,8 +59,8 @@ def test_what_is_named_again_in_time_stays(world: World, monkeypatch: pytest.Mon
     from biomedica_assets.ingest import article
 
     with monkeypatch.context() as patch:
-        patch.setattr(article, "PARSER_VERSION", "2")
-        patch.setattr(inputs, "PARSER_VERSION", "2")
+        patch.setattr(article, "PARSER_VERSION", "other")
+        patch.setattr(inputs, "PARSER_VERSION", "other")
         world.ingest()
         build_generation(world.files)
         assert world.manifest(FIRST).tables["articles"].path != table
