@@ -334,10 +334,13 @@ def _candidates(surface: str, kind: str) -> Iterable[str]:
 def _resolved(found: list[_Found]) -> list[_Found]:
     """Of spans that overlap the most probable, a longer one before a shorter; of equal ones the tagger's."""
     kept: list[_Found] = []
+    taken: set[int] = set()
     for one in sorted(
         found, key=lambda f: (-round(f.probability + 0.1 * min(f.behind - f.first, 5), 6), f.first, f.type)
     ):
-        if all(one.behind <= other.first or one.first >= other.behind for other in kept):
+        tokens = range(one.first, one.behind)
+        if taken.isdisjoint(tokens):
+            taken.update(tokens)
             kept.append(one)
     return sorted(kept, key=lambda f: f.first)
 
