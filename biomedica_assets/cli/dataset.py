@@ -103,13 +103,19 @@ def write(name: str, kind: str, url: str, part: tuple[int, int], jpeg_quality: i
     with _explained():
         files, target = open_store(), _target(url)
         picked = _picked(files, name)
+        unit = picked.recipe.get("unit", "image")
+        if kind == "biomedica" and unit != "image":
+            raise click.UsageError(
+                f"BIOMEDICA's format has whole images; {name} is made of {unit}s: webdataset or parquet"
+            )
         _report(rebuild_all(files, target, name))
         options = Options(kind, _settings().export_shard_bytes, jpeg_quality)  # type: ignore[arg-type]
         folder = export_folder(name, options, export_id(picked, options))
         number, parts = part
         done = sum(shard.samples for shard in committed_shards(target, folder).values())
-        total = picked.samples if parts == 1 else None  # who writes how many is known shard by shard
-        with tqdm(total=total, initial=done if total else 0, unit="image", desc=name) as bar:
+        samples = picked.counts.get("copies", picked.samples)
+        total = samples if parts == 1 else None  # who writes how many is known shard by shard
+        with tqdm(total=total, initial=done if total else 0, unit=unit, desc=name) as bar:
             record = write_export(
                 files, picked, options, target=target, part=(number - 1, parts), scratch=_scratch(), progress=bar.update
             )

@@ -23,6 +23,7 @@ from biomedica_assets.ingest.chunk import ingest_chunk
 from biomedica_assets.ingest.listing import list_release
 from biomedica_assets.ingest.status import store_status
 from biomedica_assets.ingest.workspace import open_workspace
+from biomedica_assets.quality.tables import build_paragraph_quality, unfinished_paragraph_quality
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.catalogue import build_generation
 from biomedica_assets.store.files import Files
@@ -128,6 +129,33 @@ def test_what_cannot_be_done_says_what_to_do(biomedica: Command, tmp_path: Path)
     assert "'0/2' is not like 1/4" in biomedica.refused("export", "surgery", "--format", "parquet", "--part", "0/2")
     message = biomedica.refused("export", "commercial", "--format", "parquet", "--jpeg-quality", "90")
     assert "parquet exports hold the original files" in message
+
+
+TWICE = """
+name: twice
+description: Paragraphs of abstracts, two times over.
+unit: paragraph
+where: paragraph_kind = 'abstract'
+upsample: [{where: 'true', times: 2}]
+"""
+
+
+def test_paragraphs_that_come_twice(biomedica: Command, tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "twice.yaml").write_text(TWICE)
+    mine = {"BIOMEDICA_RECIPES": str(tmp_path / "recipes")}
+    settings = Settings(store=str(biomedica.root / "store"), _env_file=None)
+    for chunk in unfinished_paragraph_quality(biomedica.files, settings):
+        build_paragraph_quality(biomedica.files, chunk, settings)
+    build_generation(biomedica.files)
+    picked = int(biomedica.ok("subset", "build", "twice", **mine).splitlines()[-1].split()[1].replace(",", ""))
+    assert picked > 0
+    done = biomedica("export", "twice", "--format", "webdataset", **mine)
+    assert f"{2 * picked} samples" in done.stdout
+    assert f"100%|██████████| {2 * picked}/{2 * picked} " in done.stderr
+    assert "paragraph/s" in done.stderr
+    message = biomedica.refused("export", "twice", "--format", "biomedica", **mine)
+    assert "BIOMEDICA's format has whole images; twice is made of paragraphs" in message
 
 
 def test_export_in_parts_to_another_place(biomedica: Command, tmp_path: Path) -> None:
