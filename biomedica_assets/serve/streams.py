@@ -261,7 +261,10 @@ class _Streams:
     ) -> Response:
         """The answer with the stream from one of its places to another."""
         if request.method == "HEAD":
-            return Response(status_code=status, headers=headers, media_type="application/x-tar")
+            answer = Response(status_code=status, headers=headers, media_type="application/x-tar")
+            if tar.size is None:
+                del answer.headers["Content-Length"]  # of this empty body, not of the stream
+            return answer
         blocks: Iterator[Block] = tar.read(self._source, first, last)
         # The first block is read before anything is sent: what the store does not hold is still an error then.
         block = await self.run(lambda: _first(blocks))

@@ -167,6 +167,8 @@ def test_a_stream_over_http_and_its_plan(server: str, still: World) -> None:
         assert reply.content == whole(begin(still, Part(seed=1)))
         assert reply.headers["accept-ranges"] == "none"
         assert "content-length" not in reply.headers
+        head = client.head("/v1/stream", params={"unit": "panel", "seed": 1})
+        assert (head.status_code, "content-length" in head.headers) == (200, False), "nobody knows it, least of all 0"
         assert reply.headers["biomedica-samples"] == str(len(SAMPLES))
         plan = client.get("/v1/streams/plan", params={"unit": "panel", "seed": 1}).json()
         assert (plan["samples"], plan["bytes"], plan["etag"], plan["checksum"]) == (len(SAMPLES), None, None, None)
