@@ -189,8 +189,8 @@ def _finished(target: Files, newest: Subset, kind: str, wanted: str) -> Export:
 
 
 def _report(touched: dict[str, list[str]]) -> None:
-    for folder, image_ids in touched.items():
-        click.echo(f"{folder}: {len(image_ids)} withdrawn images taken out", err=True)
+    for folder, sample_ids in touched.items():
+        click.echo(f"{folder}: {len(sample_ids)} withdrawn samples taken out", err=True)
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def test_jpeg_quality_and_what_was_withdrawn_since(biomedica: Command) -> None:
     assert done.returncode == 0
     [after] = list_exports(biomedica.files)
     assert len(after.tombstones) > len(before.tombstones)
-    assert f"{after.folder}: {len(after.tombstones)} withdrawn images taken out" in done.stderr
+    assert f"{after.folder}: {len(after.tombstones)} withdrawn samples taken out" in done.stderr
 
 
 def test_upload(biomedica: Command) -> None:
