@@ -61,11 +61,13 @@ class Served:
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(**{"base_url": self.url, "timeout": 30, **options})
 
-    def wait(self, condition: Any, seconds: float = 60) -> None:
+    def wait(self, condition: Any, seconds: float = 60) -> Any:
+        """What the condition says as soon as it holds."""
         end = time.monotonic() + seconds
-        while not condition():
+        while not (found := condition()):
             assert time.monotonic() < end, "waited in vain"
             time.sleep(0.05)
+        return found
 
 
 @contextmanager

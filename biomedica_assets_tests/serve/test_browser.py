@@ -264,7 +264,7 @@ def test_panels_and_entities_of_a_figure(page):
     page.keyboard.press("e")
     page.locator(".panel .crop").first.click()
     page.locator("dialog.big img").wait_for()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function("document.querySelector('dialog.big img').naturalWidth > 0")
     wide, high = page.locator("dialog.big img").evaluate("one => [one.naturalWidth, one.naturalHeight]")
     assert (wide, high) == (250, 226), "the panel alone"
     page.keyboard.press("Escape")
