@@ -30,12 +30,23 @@ def _store(tmp_path_factory):
     return Settings(store=str(tmp_path_factory.mktemp("no") / "store"), _env_file=None)
 
 
+def wrong_values_are_rejected(ctx, response, case):
+    """As Schemathesis checks it, but for what an address cannot say: null and {} arrive as texts, which may be good."""
+
+    def unsayable(value):
+        return value is None or value == {} or (isinstance(value, list) and any(map(unsayable, value)))
+
+    if any(unsayable(value) for value in (case.query or {}).values()):
+        return None
+    return negative_data_rejection(ctx, response, case)
+
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
-    negative_data_rejection,
+    wrong_values_are_rejected,
 ]
 KNOWN = {"article_id": "PMC11.1", "article": "PMC11", "figure": "f1", "ordinal": 1}
 """So that half the cases are about something that is there."""
