@@ -101,8 +101,12 @@ def router(state: State) -> APIRouter:
     tar: dict[str, Any] = {"content": {"application/x-tar": {}}}
     refusals: dict[int | str, dict[str, Any]] = {
         **documented(400),
-        410: {"description": "the state is not kept any more: begin a new epoch", "model": Problem},
-        412: {"description": "withdrawn meanwhile: go on with `cursor`", "model": WithdrawnProblem},
+        410: documented(410)[410] | {"description": "the state is not kept any more: begin a new epoch"},
+        412: {
+            "description": "withdrawn meanwhile: go on with `cursor`",
+            "model": WithdrawnProblem,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/WithdrawnProblem"}}},
+        },
     }
     answers: dict[int | str, dict[str, Any]] = {
         200: {"description": "a tar that `webdataset` reads", **tar},
