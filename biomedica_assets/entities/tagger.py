@@ -10,7 +10,6 @@ distinct token. Weights are multiples of 1/32 kept as integers: sums, and so the
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from biomedica_assets.entities.annotators import AnnotatorError
+from biomedica_assets.entities.arrays import load_arrays
 from biomedica_assets.entities.batch import Batch
 from biomedica_assets.entities.features import BEGIN, END, NAME_OFFSETS, OFFSETS, attributes
 from biomedica_assets.entities.vocabulary import TYPES
@@ -74,14 +74,7 @@ class Tagger:
         Raises:
             TaggerError: it is missing or damaged.
         """
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            with np.load(path, allow_pickle=False) as file:
-                return cls({name: file[name] for name in file.files}, digest)
-        except FileNotFoundError as error:
-            raise TaggerError(f"{path} is missing: it is part of the checkout, or made by {_MADE_BY}") from error
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            raise TaggerError(f"{path} is not a tagger: {error}; make it anew by {_MADE_BY}") from error
+        return load_arrays(path, cls, "tagger", _MADE_BY, TaggerError)
 
     def learn_words(self, new: Sequence[str], *, anew: bool = False) -> None:
         """Scores of tokens that a table of words has new; ``anew``: of a new table."""

@@ -9,7 +9,6 @@ probability of one in a million. Concepts keep their preferred names as text.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from biomedica_assets.entities.annotators import AnnotatorError
+from biomedica_assets.entities.arrays import load_arrays
 from biomedica_assets.entities.words import EXACT, WORD, WordTable, finish, hash_of, spelled
 
 SHIPPED = Path(__file__).with_name("vocabulary.npz")
@@ -91,14 +91,7 @@ class Vocabulary:
         Raises:
             VocabularyError: it is missing or damaged.
         """
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            with np.load(path, allow_pickle=False) as file:
-                return cls({name: file[name] for name in file.files}, digest)
-        except FileNotFoundError as error:
-            raise VocabularyError(f"{path} is missing: it is part of the checkout, or made by {_MADE_BY}") from error
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            raise VocabularyError(f"{path} is not a vocabulary: {error}; make it anew by {_MADE_BY}") from error
+        return load_arrays(path, cls, "vocabulary", _MADE_BY, VocabularyError)
 
     def __len__(self) -> int:
         return len(self._hashes)
