@@ -25,13 +25,14 @@ from biomedica_assets.quality.llm import (
     TeacherBusyError,
     TeacherUnusableError,
     prompt,
+    teacher_id,
 )
 from biomedica_assets.quality.paragraphs import KINDS, Paragraph, iter_paragraphs
 from biomedica_assets.quality.teacher_labels import LabelsRecord, publish_labels, read_labels_record
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
 from biomedica_assets.store.catalogue import refresh_generation
-from biomedica_assets.store.derived import read_derived_manifest
+from biomedica_assets.store.derived import LISTED_FAILURES, read_derived_manifest
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import StoreError, read_chunk_manifest
 
@@ -106,7 +107,7 @@ def collect_teacher_labels(
                 model.close()
                 pack_answers(files, model.id)
         answers = Answers(files)
-        teacher = f"{settings.teacher_model}@{prompt()[1]}" if settings.teacher_url else ""
+        teacher = teacher_id(settings.teacher_model) if settings.teacher_url else ""
         result.tokens = answers.tokens.get(teacher, 0)
         if named is None and not answers.last and read_labels_record(files) is None:
             return result
@@ -192,7 +193,7 @@ def _kept(files: Files, model: LanguageModel, paragraph_id: str, paragraph: Para
 
 def _failed(result: Collected, answer: Answer) -> None:
     result.failed += 1
-    if len(result.failures) < 1000:
+    if len(result.failures) < LISTED_FAILURES:
         fault = {"object": answer.paragraph_id, "error": answer.error or "", "message": answer.message or ""}
         result.failures.append(fault)
 

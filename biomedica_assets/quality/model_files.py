@@ -85,9 +85,8 @@ def read_record(files: Files) -> QualityRecord:
     Raises:
         StoreError: the store's is of other features than this software computes.
     """
-    try:
-        record = QualityRecord.from_json(files.read(POINTER))
-    except FileNotFoundError:
+    record = own_record(files)
+    if record is None:
         return shipped_record()
     if record.features != FEATURES_VERSION:
         raise StoreError(
