@@ -10,8 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
+from biomedica_assets.schemas import Row
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import read_span
+from biomedica_assets.store.tables import iter_rows
 
 MAX_GAP = 64 << 10
 """Bytes between two spans that are read along: less than what another request costs in time."""
@@ -36,6 +38,13 @@ class Read(NamedTuple):
     offset: int
     length: int
     spans: list[int]
+
+
+def stored_images(files: Files, path: str, columns: Sequence[str]) -> Iterator[Row]:
+    """Rows of a file of table `images` whose bytes the store holds; the columns shard and sha256 are read besides."""
+    for row in iter_rows(files, path, list(dict.fromkeys([*columns, "shard", "sha256"]))):
+        if row["shard"] is not None and row["sha256"] is not None:  # null: not collected, or dropped since
+            yield row
 
 
 def plan_reads(

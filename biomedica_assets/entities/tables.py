@@ -6,7 +6,6 @@ annotators, which of the rows are current (`store.catalogue`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -21,17 +20,22 @@ from biomedica_assets.entities.annotators import (
 )
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
+from biomedica_assets.store.derived import (
+    DerivedManifest,
+    Making,
+    commit_derived,
+    read_derived,
+    read_derived_manifest,
+    still_valid,
+)
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import ChunkManifest, StoreError, read_chunk_manifest, read_chunk_manifests
+from biomedica_assets.store.manifests import ChunkManifest, committed_chunk, read_chunk_manifests
 from biomedica_assets.store.tables import iter_rows
 
 ENTITIES_VERSION = "1"
 """Raised when the choice of texts or the rows made of an annotator's answers change."""
 BATCH = 256
 """Texts annotated at a time."""
-LISTED_FAILURES = 1000
-"""So many failures are listed in a manifest; all are counted."""
 
 _SOURCES = ("captions", "mentions", "paragraphs")
 
@@ -53,33 +57,24 @@ def build_entities(
         StoreError: the chunk is not committed.
         AnnotatorError: the annotator cannot be had.
     """
-    manifest = read_chunk_manifest(files, chunk)
-    if manifest is None:
-        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    manifest = committed_chunk(files, chunk)
     annotator = load_annotator(settings.entities)
     inputs = _inputs(manifest, annotator.id)
     own = read_derived_manifest(files, schemas.ENTITIES.name, chunk)
-    valid = own is not None and own.made_of(inputs) and own.run.get("asked") == settings.entities
-    if own is not None and valid and files.exists(own.file.path):
+    if still_valid(own, files, inputs, settings.entities):
         return own, True
-    started, cpu = time.monotonic(), time.process_time()
-    counts: dict[str, int] = {}
-    run: dict[str, Any] = {"asked": settings.entities, "failures": []}
-    rows = _rows(_texts(files, manifest), annotator, counts, run["failures"])
-    # The manifest is written behind the rows: what is counted while they are made is complete by then.
-    return (
-        commit_derived(
-            files,
-            schemas.ENTITIES,
-            chunk,
-            _timed(rows, run, started, cpu),
-            inputs=inputs,
-            counts=counts,
-            run=run,
-            scratch=scratch,
-        ),
-        False,
+    making = Making()
+    committed = commit_derived(
+        files,
+        schemas.ENTITIES,
+        chunk,
+        _rows(_texts(files, manifest), annotator, making),
+        inputs=inputs,
+        run={"asked": settings.entities},
+        making=making,
+        scratch=scratch,
     )
+    return committed, False
 
 
 def unfinished_entities(files: Files, settings: Settings) -> list[str]:
@@ -125,15 +120,13 @@ def _texts(files: Files, manifest: ChunkManifest) -> Iterator[Row]:
             yield {"text_id": row.pop("paragraph_id"), "field": "paragraph", **row}
 
 
-def _rows(
-    texts: Iterator[Row], annotator: Annotator, counts: dict[str, int], failures: list[dict[str, str]]
-) -> Iterator[Row]:
+def _rows(texts: Iterator[Row], annotator: Annotator, making: Making) -> Iterator[Row]:
     while some := list(islice(texts, BATCH)):
-        for row, entities in zip(some, _annotated(some, annotator, counts, failures), strict=True):
+        for row, entities in zip(some, _annotated(some, annotator, making), strict=True):
             text = row.pop("text")
-            _add(counts, "texts")
+            making.counts["texts"] += 1
             for entity in entities:
-                _add(counts, "entities", entity.type, *(["with_ids"] if entity.ids else []))
+                making.counts.update(["entities", entity.type, *(["with_ids"] if entity.ids else [])])
                 yield {
                     **row,
                     "start": entity.start,
@@ -148,27 +141,11 @@ def _rows(
                 }
 
 
-def _annotated(
-    rows: Sequence[Row], annotator: Annotator, counts: dict[str, int], failures: list[dict[str, str]]
-) -> list[list[Entity]]:
+def _annotated(rows: Sequence[Row], annotator: Annotator, making: Making) -> list[list[Entity]]:
     try:
         return annotator.annotate_many([row["text"] for row in rows])
     except AnnotatorError as error:
         if len(rows) > 1:
-            return [entities for row in rows for entities in _annotated([row], annotator, counts, failures)]
-        name = type(error).__name__
-        _add(counts, name)
-        if len(failures) < LISTED_FAILURES:
-            failures.append({"object": rows[0]["text_id"], "error": name, "message": str(error)})
+            return [entities for row in rows for entities in _annotated([row], annotator, making)]
+        making.fail(rows[0]["text_id"], type(error).__name__, str(error))
         return [[]]
-
-
-def _add(counts: dict[str, int], *names: str) -> None:
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-
-
-def _timed(rows: Iterator[Row], run: dict[str, Any], started: float, cpu: float) -> Iterator[Row]:
-    yield from rows
-    run["seconds"] = round(time.monotonic() - started, 3)
-    run["cpu_seconds"] = round(time.process_time() - cpu, 3)

@@ -25,7 +25,7 @@ from biomedica_assets.store.catalogue import read_generation
 from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
 from biomedica_assets.store.duck import duck_url, register
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import ChunkManifest, StoreError, read_chunk_manifest, read_chunk_manifests
+from biomedica_assets.store.manifests import ChunkManifest, committed_chunk, read_chunk_manifests
 from biomedica_assets.store.tables import read_table
 
 TABLE = schemas.METADATA
@@ -66,9 +66,7 @@ def fetch_chunk_metadata(workspace: Workspace, chunk: str, client: EntrezClient)
         EntrezUnavailable, EntrezRefused: as of `fetch_records`; nothing was committed.
     """
     files = workspace.files
-    manifest = read_chunk_manifest(files, chunk)
-    if manifest is None:
-        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    manifest = committed_chunk(files, chunk)
     own = read_derived_manifest(files, TABLE.name, chunk)
     if own is not None and _valid(own, manifest) and files.exists(own.file.path):
         return own, True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from biomedica_assets import schemas
+from biomedica_assets.dataset.reading import stored_images
 from biomedica_assets.labels.classifier import decided as classifier_decides
 from biomedica_assets.labels.decisions import CLASSIFIER, RANKS, choose
 from biomedica_assets.labels.examples import Verdicts, iter_inputs, panels_of
@@ -28,12 +28,18 @@ from biomedica_assets.labels.space import SpaceRecord
 from biomedica_assets.labels.taxonomy import Taxonomy
 from biomedica_assets.labels.weak import MESH, Said, WeakLabeller
 from biomedica_assets.schemas import Row
-from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
+from biomedica_assets.store.derived import (
+    DerivedManifest,
+    Making,
+    commit_derived,
+    read_derived,
+    read_derived_manifest,
+    still_valid,
+)
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
-    StoreError,
-    read_chunk_manifest,
+    committed_chunk,
     read_chunk_manifests,
 )
 from biomedica_assets.store.tables import iter_rows
@@ -101,22 +107,20 @@ def build_annotations(
     Raises:
         StoreError: the chunk is not committed.
     """
-    manifest = read_chunk_manifest(files, chunk)
-    if manifest is None:
-        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    manifest = committed_chunk(files, chunk)
     derived = {name: read_derived_manifest(files, name, chunk) for name in _DERIVED_INPUTS}
     inputs = _inputs(manifest, derived, sources)
     own = {table.name: read_derived_manifest(files, table.name, chunk) for table in TABLES}
-    if all(m and m.made_of(inputs) and files.exists(m.file.path) for m in own.values()):
+    if all(still_valid(m, files, inputs) for m in own.values()):
         return {name: m for name, m in own.items() if m}, True
-    started, cpu = time.monotonic(), time.process_time()
+    making = Making()
     work = _Chunk(files, manifest, derived, sources)
     committed: dict[str, DerivedManifest] = {}
     run: dict[str, Any] = {}
 
     def rows() -> Iterator[Row]:
         yield from work.annotations()
-        run.update(seconds=round(time.monotonic() - started, 3), cpu_seconds=round(time.process_time() - cpu, 3))
+        run.update(making.spent())
 
     # What holds is known once all is said: image_labels comes second, and readers that see it see both.
     for table, produced in ((schemas.ANNOTATIONS, rows()), (schemas.IMAGE_LABELS, iter(work.held))):
@@ -258,10 +262,10 @@ class _Chunk:
         }
 
     def _images(self) -> Iterator[Row]:
-        columns = ["chunk", "article_id", "figure_id", "image_id", "sha256", "shard"]
-        for row in iter_rows(self.files, self.manifest.tables["images"].path, columns):
-            if row.pop("shard") is not None and row["sha256"] is not None:
-                yield row
+        columns = ["chunk", "article_id", "figure_id", "image_id", "sha256"]
+        for row in stored_images(self.files, self.manifest.tables["images"].path, columns):
+            del row["shard"]
+            yield row
 
     def _classified(self) -> dict[str, tuple[list[Said], list[Said], list[Said], set[str]]]:
         """By image_id: likely labels, those that are sure enough, axes that are abstained on, labels denied."""

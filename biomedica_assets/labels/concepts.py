@@ -6,7 +6,6 @@ which rows are current (`store.catalogue`), what experts say of concepts (`votes
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,14 @@ from biomedica_assets import schemas
 from biomedica_assets.labels.fitting import iter_vectors, made_by
 from biomedica_assets.labels.space import ConceptSpace, SpaceRecord, one_thread
 from biomedica_assets.schemas import Row
-from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
+from biomedica_assets.store.derived import (
+    DerivedManifest,
+    Making,
+    commit_derived,
+    read_derived,
+    read_derived_manifest,
+    still_valid,
+)
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import StoreError
 
@@ -44,16 +50,14 @@ def build_concepts(
         )
     inputs = _inputs(features, record)
     own = read_derived_manifest(files, TABLE.name, chunk)
-    if own is not None and own.made_of(inputs) and files.exists(own.file.path):
+    if still_valid(own, files, inputs):
         return own, True
-    started, cpu = time.monotonic(), time.process_time()
+    making = Making()
     counts: dict[str, int] = {"images": 0, "far": 0}
-    run: dict[str, Any] = {}
 
     def rows() -> Iterator[Row]:
         with one_thread():
             yield from _rows(files, features.file.path, record, space, counts)
-        run.update(seconds=round(time.monotonic() - started, 3), cpu_seconds=round(time.process_time() - cpu, 3))
 
     made = commit_derived(
         files,
@@ -62,7 +66,7 @@ def build_concepts(
         rows(),
         inputs=inputs,
         counts=counts,
-        run=run,
+        making=making,
         scratch=scratch,
     )
     return made, False

@@ -24,8 +24,7 @@ from biomedica_assets.labels.votes import Vote
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord
-from biomedica_assets.store.shards import put_once
-from biomedica_assets.store.tables import TableWriter
+from biomedica_assets.store.tables import TableWriter, put_table
 
 POINTER = "concepts/labels.json"
 CONSENSUS_VERSION = "1"
@@ -108,10 +107,7 @@ def read_consensus(files: Files, record: ConsensusRecord) -> list[Consensus]:
 def _put(files: Files, table: schemas.Table, rows: Iterable[Row], folder: Path) -> DataFile:
     writer = TableWriter(table, folder / f"{table.name}.parquet")
     writer.add(rows)
-    written = writer.close()
-    path = f"concepts/files/{table.name}-{written.sha256[:16]}.parquet"
-    put_once(files, written.path, path, written.bytes)
-    return DataFile(path, written.bytes, written.sha256, written.rows)
+    return put_table(files, writer.close(), f"concepts/files/{table.name}-")
 
 
 def _row(one: Consensus) -> Row:

@@ -32,8 +32,7 @@ from biomedica_assets.store.catalogue import connect, open_catalogue
 from biomedica_assets.store.derived import DerivedManifest
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord, StoreError
-from biomedica_assets.store.shards import put_once
-from biomedica_assets.store.tables import TableWriter
+from biomedica_assets.store.tables import TableWriter, put_table
 
 POINTER = "concepts/sheets.json"
 ROLES = ("nearest", "farthest", "random")
@@ -75,12 +74,8 @@ def publish_sheets(
                 images[concept], pictures[concept] = shown, distinct
             chosen = choose_members(connection, per_role, record.settings["seed"])
             writer.add({**row, "space": record.id} for row in _with_places(connection, chosen))
-        written = writer.close()
-        path = f"concepts/files/sheets-{written.sha256[:16]}.parquet"
-        put_once(files, written.path, path, written.bytes)
-    sheets = SheetsRecord(
-        record.id, DataFile(path, written.bytes, written.sha256, written.rows), per_role, images, pictures
-    )
+        file = put_table(files, writer.close(), "concepts/files/sheets-")
+    sheets = SheetsRecord(record.id, file, per_role, images, pictures)
     files.write(POINTER, sheets.to_json())
     return sheets
 

@@ -7,10 +7,9 @@ is still valid. Does not belong here: the encoders, which of the rows are curren
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,16 +17,22 @@ from typing import Any
 import numpy as np
 
 from biomedica_assets import schemas
-from biomedica_assets.dataset.reading import Span, read_images
+from biomedica_assets.dataset.reading import Span, read_images, stored_images
 from biomedica_assets.models.encoders import Encoder, EncoderError, configured_name
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
+from biomedica_assets.store.derived import (
+    DerivedManifest,
+    Making,
+    commit_derived,
+    read_derived,
+    read_derived_manifest,
+    still_valid,
+)
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
-    StoreError,
-    read_chunk_manifest,
+    committed_chunk,
     read_chunk_manifests,
 )
 from biomedica_assets.store.tables import iter_rows, read_table
@@ -43,8 +48,6 @@ READERS = 4
 """Reads of archive shards at the same time, up to 8 MB each; encoding is far slower than they are."""
 ROWS_PER_IMAGE = 50
 """So many rows of an earlier chunk are read in less time than one image is encoded."""
-LISTED_FAILURES = 1000
-"""So many failures are listed in a manifest; all are counted."""
 
 MODALITIES = {schemas.CAPTION_FEATURES.name: "text", schemas.IMAGE_FEATURES.name: "image"}
 """What each table encodes; the tables in the order in which they are made."""
@@ -53,24 +56,19 @@ _SOURCES = {schemas.CAPTION_FEATURES.name: "captions", schemas.IMAGE_FEATURES.na
 
 
 @dataclass
-class _Work:
+class _Work(Making):
     """Rows to be written, without their vectors, and what happens to them."""
 
     rows: list[Row]
     vectors: np.ndarray
-    counts: Counter[str] = field(default_factory=Counter)
-    failures: list[dict[str, str]] = field(default_factory=list)
 
     def written(self) -> Iterator[Row]:
         for row, vector in zip(self.rows, self.vectors, strict=True):
             if vector.any():
                 yield {**row, "vector": vector}
 
-    def fail(self, row: Row, error: str, message: str) -> None:
-        self.counts[error] += 1
-        if len(self.failures) < LISTED_FAILURES:
-            object_id = row.get("image_id") or row["figure_id"]
-            self.failures.append({"object": object_id, "error": error, "message": message})
+    def fail_row(self, row: Row, error: str, message: str) -> None:
+        self.fail(row.get("image_id") or row["figure_id"], error, message)
 
 
 def build_caption_features(
@@ -101,7 +99,7 @@ def build_caption_features(
             vectors = encoder.encode_texts([text for _, text in some])
             work.vectors[indices] = vectors
             for index in np.array(indices)[~vectors.any(axis=1)]:
-                work.fail(work.rows[index], "NoTokens", "the encoder finds no word in the caption")
+                work.fail_row(work.rows[index], "NoTokens", "the encoder finds no word in the caption")
 
     return _build(files, schemas.CAPTION_FEATURES, chunk, encoder, _captions, encode, asked, scratch)
 
@@ -135,7 +133,7 @@ def build_image_features(
             vectors, errors = encoder.encode_images(images)
             work.vectors[rows] = vectors
             for error in errors:
-                work.fail(work.rows[rows[error.index]], error.error, error.message)
+                work.fail_row(work.rows[rows[error.index]], error.error, error.message)
 
     return _build(files, schemas.IMAGE_FEATURES, chunk, encoder, _images, encode, asked, scratch)
 
@@ -193,15 +191,11 @@ def _build(
 ) -> tuple[DerivedManifest, bool]:
     if not (encoder.texts if MODALITIES[table.name] == "text" else encoder.images):
         raise EncoderError(f"{encoder.id} does not encode what {table.name} needs")
-    manifest = read_chunk_manifest(files, chunk)
-    if manifest is None:
-        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    manifest = committed_chunk(files, chunk)
     inputs = _inputs(table.name, manifest, encoder.id)
     own = read_derived_manifest(files, table.name, chunk)
-    valid = own is not None and own.made_of(inputs) and own.run.get("asked") == asked
-    if own is not None and valid and files.exists(own.file.path):
+    if still_valid(own, files, inputs, asked):
         return own, True
-    started, cpu = time.monotonic(), time.process_time()
     rows = [{name: value for name, value in row.items() if name != "text"} for row in read(files, manifest)]
     work = _Work(rows, np.zeros((len(rows), encoder.dimensions), np.float16))
     earlier = [own, *_of_earlier_chunks(files, table.name, chunk, rows)]
@@ -213,21 +207,14 @@ def _build(
         for name in row.keys() - set(table.names):
             del row[name]
         row["encoder"] = encoder.id
-    run: dict[str, Any] = {
-        "asked": asked,
-        "weights_sha256": encoder.weights_sha256,
-        "seconds": round(time.monotonic() - started, 3),
-        "cpu_seconds": round(time.process_time() - cpu, 3),
-        "failures": work.failures,
-    }
     committed = commit_derived(
         files,
         table,
         chunk,
         work.written(),
         inputs=inputs,
-        counts={name: count for name, count in sorted(work.counts.items()) if count},
-        run=run,
+        run={"asked": asked, "weights_sha256": encoder.weights_sha256},
+        making=work,
         scratch=scratch,
     )
     return committed, False
@@ -243,9 +230,7 @@ def _captions(files: Files, manifest: ChunkManifest) -> Iterator[Row]:
 
 def _images(files: Files, manifest: ChunkManifest) -> Iterator[Row]:
     columns = ["chunk", "article_id", "figure_id", "image_id", "sha256", "shard", "image_offset", "bytes"]
-    for row in iter_rows(files, manifest.tables["images"].path, columns):
-        if row["shard"] is not None and row["sha256"] is not None:  # null: not collected, or dropped since
-            yield row
+    return stored_images(files, manifest.tables["images"].path, columns)
 
 
 def _chunk_of(shard: str) -> str:

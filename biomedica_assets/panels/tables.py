@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 from biomedica_assets import schemas
-from biomedica_assets.dataset.reading import Span, read_images
+from biomedica_assets.dataset.reading import Span, read_images, stored_images
 from biomedica_assets.images.probe import ImageError
 from biomedica_assets.panels.alignment import Named, named_panels
 from biomedica_assets.panels.detectors import Detector, DetectorError, detector_named
 from biomedica_assets.panels.finding import Panel, find_panels
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
+from biomedica_assets.store.derived import (
+    DerivedManifest,
+    Making,
+    commit_derived,
+    read_derived,
+    read_derived_manifest,
+    still_valid,
+)
 from biomedica_assets.store.files import Files
-from biomedica_assets.store.manifests import ChunkManifest, StoreError, read_chunk_manifest, read_chunk_manifests
+from biomedica_assets.store.manifests import ChunkManifest, committed_chunk, read_chunk_manifests
 from biomedica_assets.store.tables import iter_rows
 
 PANELS_VERSION = "1"
@@ -33,22 +39,12 @@ PANELS_VERSION = "1"
 
 READERS = 4
 """Reads of archive shards at the same time, up to 8 MB each; looking at a picture is far slower than they are."""
-LISTED_FAILURES = 1000
-"""So many failures are listed in a manifest; all are counted."""
-
 _SOURCES = ("images", "captions", "figures", "mentions")
 
 
 @dataclass
-class _Work:
+class _Work(Making):
     rows: list[Row] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    failures: list[dict[str, str]] = field(default_factory=list)
-
-    def fail(self, image_id: str, error: Exception) -> None:
-        self.counts[type(error).__name__] += 1
-        if len(self.failures) < LISTED_FAILURES:
-            self.failures.append({"object": image_id, "error": type(error).__name__, "message": str(error)})
 
 
 def build_panels(
@@ -72,16 +68,13 @@ def build_panels(
     """
     if find_spec("scipy") is None:
         raise DetectorError("finding panels needs SciPy: install biomedica_assets[panels]")
-    manifest = read_chunk_manifest(files, chunk)
-    if manifest is None:
-        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    manifest = committed_chunk(files, chunk)
     detector = detector_named(settings.panels)
     name = detector.id if detector else f"{settings.panels} {PANELS_VERSION}"
     inputs = _inputs(manifest, name)
     own = read_derived_manifest(files, schemas.PANELS.name, chunk)
-    if own is not None and _valid(own, inputs, settings) and files.exists(own.file.path):
+    if still_valid(own, files, inputs, settings.panels):
         return own, True
-    started, cpu = time.monotonic(), time.process_time()
     work = _find(files, manifest, detector, name, _rows_before(files, own, name))
     work.counts.update(
         panels=len(work.rows),
@@ -89,15 +82,9 @@ def build_panels(
         letters=sum(row["letter"] is not None for row in work.rows),
         captions=sum(row["caption"] is not None for row in work.rows),
     )
-    run: dict[str, Any] = {
-        "asked": settings.panels,
-        "seconds": round(time.monotonic() - started, 3),
-        "cpu_seconds": round(time.process_time() - cpu, 3),
-        "failures": work.failures,
-    }
-    counts = {name: count for name, count in sorted(work.counts.items()) if count}
+    run = {"asked": settings.panels}
     committed = commit_derived(
-        files, schemas.PANELS, chunk, work.rows, inputs=inputs, counts=counts, run=run, scratch=scratch
+        files, schemas.PANELS, chunk, work.rows, inputs=inputs, run=run, making=work, scratch=scratch
     )
     return committed, False
 
@@ -108,13 +95,11 @@ def unfinished_panels(files: Files, settings: Settings) -> list[str]:
 
     def valid(manifest: ChunkManifest) -> bool:
         own = made.get(manifest.chunk)
-        return own is not None and _valid(own, _inputs(manifest, own.inputs["detector"]), settings)
+        if own is None or own.run.get("asked") != settings.panels:
+            return False
+        return own.made_of(_inputs(manifest, own.inputs["detector"]))
 
     return [manifest.chunk for manifest in read_chunk_manifests(files).values() if not valid(manifest)]
-
-
-def _valid(own: DerivedManifest, inputs: dict[str, Any], settings: Settings) -> bool:
-    return own.made_of(inputs) and own.run.get("asked") == settings.panels
 
 
 def _inputs(manifest: ChunkManifest, detector: str) -> dict[str, Any]:
@@ -166,7 +151,7 @@ def _find(
         try:
             panels = find_panels(data, about, detector)
         except ImageError as error:
-            work.fail(image["image_id"], error)
+            work.fail(image["image_id"], type(error).__name__, str(error))
         else:
             found[image["image_id"]] = _rows(image, about, panels, {"detector": name, "known": digest})
     work.counts["images"] = len(found)
@@ -192,13 +177,7 @@ def _rows(image: Row, about: Named, panels: Sequence[Panel], made: Row) -> list[
     return rows
 
 
-def _images(files: Files, manifest: ChunkManifest) -> Iterator[Row]:
-    columns = ["chunk", "article_id", "figure_id", "image_id", "ordinal", "sha256", "shard", "image_offset", "bytes"]
-    for row in iter_rows(files, manifest.tables["images"].path, columns):
-        if row["shard"] is not None and row["sha256"] is not None:  # null: not collected, or dropped since
-            yield row
-
-
+_COLUMNS = ("chunk", "article_id", "figure_id", "image_id", "ordinal", "sha256", "shard", "image_offset", "bytes")
 _BARE_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\].]?")
 
 
@@ -207,7 +186,7 @@ def known_images(files: Files, manifest: ChunkManifest) -> list[tuple[Row, Named
 
     Of the texts only those of figures that have images here are held in memory.
     """
-    images = list(_images(files, manifest))
+    images = list(stored_images(files, manifest.tables["images"].path, _COLUMNS))
     wanted = {row["figure_id"] for row in images}
     of_figure: Counter[str] = Counter()
     for row in images:

@@ -6,8 +6,6 @@ does not belong here: who said it (`collect`), how the classifier came about (`t
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -22,12 +20,18 @@ from biomedica_assets.quality.paragraphs import iter_paragraphs
 from biomedica_assets.quality.teacher_labels import labels_digest, read_labels
 from biomedica_assets.schemas import Row
 from biomedica_assets.settings import Settings
-from biomedica_assets.store.derived import DerivedManifest, commit_derived, read_derived, read_derived_manifest
+from biomedica_assets.store.derived import (
+    DerivedManifest,
+    Making,
+    commit_derived,
+    read_derived,
+    read_derived_manifest,
+    still_valid,
+)
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import (
     ChunkManifest,
-    StoreError,
-    read_chunk_manifest,
+    committed_chunk,
     read_chunk_manifests,
 )
 
@@ -46,28 +50,21 @@ def build_paragraph_quality(
     Raises:
         StoreError: the chunk is not committed, or the store's model is missing or of another version.
     """
-    manifest = read_chunk_manifest(files, chunk)
-    if manifest is None:
-        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    manifest = committed_chunk(files, chunk)
     record, taught = read_record(files), read_labels(files).get(chunk, [])
     metadata = read_derived_manifest(files, schemas.METADATA.name, chunk)
     inputs = _inputs(manifest, metadata, record.id, taught)
     own = read_derived_manifest(files, _NAME, chunk)
-    if own is not None and own.made_of(inputs) and files.exists(own.file.path):
+    if still_valid(own, files, inputs):
         return own, True
     model = load_model(files, record)
-    started, cpu = time.monotonic(), time.process_time()
-    counts: dict[str, int] = {}
-    run: dict[str, Any] = {}
+    making = Making()
 
     def rows() -> Iterator[Row]:
-        seen: Counter[str] = Counter()
         for row in _rows(files, manifest, metadata, model, taught):
             level = f"level_{int(row['score'])}"
-            seen.update(["paragraphs", row["source"], f"type_{row['type']}", f"domain_{row['domain']}", level])
+            making.counts.update(["paragraphs", row["source"], f"type_{row['type']}", f"domain_{row['domain']}", level])
             yield row
-        counts.update(sorted(seen.items()))
-        run.update(seconds=round(time.monotonic() - started, 3), cpu_seconds=round(time.process_time() - cpu, 3))
 
     committed = commit_derived(
         files,
@@ -75,8 +72,7 @@ def build_paragraph_quality(
         chunk,
         rows(),
         inputs=inputs,
-        counts=counts,
-        run=run,
+        making=making,
         scratch=scratch,
     )
     return committed, False

@@ -20,8 +20,7 @@ from biomedica_assets import schemas
 from biomedica_assets.schemas import Row
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.manifests import DataFile, JsonRecord
-from biomedica_assets.store.shards import put_once
-from biomedica_assets.store.tables import TableWriter
+from biomedica_assets.store.tables import TableWriter, put_table
 
 FOLDER = "models/teacher_labels"
 POINTER = f"{FOLDER}/current.json"
@@ -45,11 +44,8 @@ def publish_labels(files: Files, rows: Iterable[Row], *, scratch: str | None = N
     with tempfile.TemporaryDirectory(prefix="teacher_labels-", dir=scratch) as folder:
         writer = TableWriter(schemas.TEACHER_LABELS, Path(folder) / "labels.parquet")
         writer.add(ordered)
-        written = writer.close()
-        path = f"{FOLDER}/labels-{written.sha256[:16]}.parquet"
-        put_once(files, written.path, path, written.bytes)
-    data_file = DataFile(path, written.bytes, written.sha256, written.rows)
-    record = LabelsRecord(written.sha256[:16], data_file, dict(sorted(teachers.items())))
+        file = put_table(files, writer.close(), f"{FOLDER}/labels-")
+    record = LabelsRecord(file.sha256[:16], file, dict(sorted(teachers.items())))
     if record == read_labels_record(files):
         return record, False
     files.write(POINTER, record.to_json())

@@ -8,10 +8,12 @@ does not belong here: the tables of the chunk pass (`manifests`), what the rows 
 from __future__ import annotations
 
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from biomedica_assets import schemas
 from biomedica_assets.store.files import Files
@@ -34,6 +36,37 @@ class DerivedManifest(JsonRecord):
     def made_of(self, inputs: dict[str, Any]) -> bool:
         """Whether the rows depend on just this: then they need not be made again."""
         return self.input_hash == input_hash(inputs)
+
+
+LISTED_FAILURES = 1000
+"""So many failures are listed in a manifest's ``run``; all are counted."""
+
+
+@dataclass(kw_only=True)
+class Making:
+    """What a manifest tells of how its rows were made: counts, failures, time. Filled while they are."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
+
+    def fail(self, object_id: str, error: str, message: str) -> None:
+        """Count an object of which no row could be made by the class of its error, and list it."""
+        self.counts[error] += 1
+        if len(self.failures) < LISTED_FAILURES:
+            self.failures.append({"object": object_id, "error": error, "message": message})
+
+    def spent(self) -> dict[str, float]:
+        """Seconds so far, and CPU seconds of this process."""
+        wall, cpu = self.began
+        return {"seconds": round(time.monotonic() - wall, 3), "cpu_seconds": round(time.process_time() - cpu, 3)}
+
+
+def still_valid(
+    own: DerivedManifest | None, files: Files, inputs: dict[str, Any], asked: str | None = None
+) -> TypeGuard[DerivedManifest]:
+    """Whether what was committed depends on just this and is there; ``asked``: as the settings named its maker."""
+    return own is not None and own.made_of(inputs) and own.run.get("asked") == asked and files.exists(own.file.path)
 
 
 def manifest_path(table: str, partition: str) -> str:
@@ -65,6 +98,7 @@ def commit_derived(
     inputs: dict[str, Any],
     counts: dict[str, int] | None = None,
     run: dict[str, Any] | None = None,
+    making: Making | None = None,
     scratch: str | None = None,
 ) -> DerivedManifest:
     """Write a partition's rows (streamed) and commit them; the file before is left to garbage collection.
@@ -77,12 +111,17 @@ def commit_derived(
         inputs: what the rows depend on; see `DerivedManifest.made_of`.
         counts: of the rows.
         run: what is not part of the data: times, requests, bytes.
+        making: further counts, failures and times, as they are once the rows are written.
         scratch: local folder for the file being written; null: the system's.
     """
     with tempfile.TemporaryDirectory(prefix=f"{table.name}-", dir=scratch) as folder:
         writer = TableWriter(table, Path(folder) / "rows.parquet")
         writer.add(rows)
         data_file = commit_table(files, table.name, partition, writer.close())
-    manifest = DerivedManifest(table.name, partition, input_hash(inputs), inputs, data_file, counts or {}, run or {})
+    counts, run = counts or {}, run or {}
+    if making is not None:
+        counts = counts | {name: count for name, count in sorted(making.counts.items()) if count}
+        run = run | making.spent() | {"failures": making.failures}
+    manifest = DerivedManifest(table.name, partition, input_hash(inputs), inputs, data_file, counts, run)
     files.write(manifest_path(table.name, partition), manifest.to_json())
     return manifest

@@ -168,6 +168,18 @@ def read_chunk_manifest(files: Files, chunk: str) -> ChunkManifest | None:
         return None
 
 
+def committed_chunk(files: Files, chunk: str) -> ChunkManifest:
+    """The manifest of a chunk that something is to be made of.
+
+    Raises:
+        StoreError: it is not committed.
+    """
+    manifest = read_chunk_manifest(files, chunk)
+    if manifest is None:
+        raise StoreError(f"the chunk {chunk} is not committed: materialize `articles` first")
+    return manifest
+
+
 def read_chunk_manifests(files: Files) -> dict[str, ChunkManifest]:
     """The manifests of all committed chunks, by chunk key in order."""
     paths = sorted(path for path, *_ in files.list("chunks/") if path.endswith(".json"))

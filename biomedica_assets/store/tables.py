@@ -138,13 +138,22 @@ def _repeats(column: schemas.Column) -> bool:
 
 def table_path(table_name: str, chunk: str, sha256: str) -> str:
     """Path of a chunk's file of a table below the store."""
+    return f"{_stem(table_name, chunk)}{sha256[:16]}.parquet"
+
+
+def _stem(table_name: str, chunk: str) -> str:
     folder = "sources" if table_name == schemas.SOURCES.name else f"tables/{table_name}"
-    return f"{folder}/{chunk}-{sha256[:16]}.parquet"
+    return f"{folder}/{chunk}-"
 
 
 def commit_table(files: Files, table_name: str, chunk: str, written: WrittenTable) -> DataFile:
-    """Put a finished table into the store under its content's name, once; the local file is gone afterwards."""
-    path = table_path(table_name, chunk, written.sha256)
+    """`put_table` where a chunk's or partition's file of a table lies."""
+    return put_table(files, written, _stem(table_name, chunk))
+
+
+def put_table(files: Files, written: WrittenTable, stem: str) -> DataFile:
+    """Put a finished table into the store as ``<stem><hash>.parquet``, once; the local file is gone afterwards."""
+    path = f"{stem}{written.sha256[:16]}.parquet"
     put_once(files, written.path, path, written.bytes)
     return DataFile(path, written.bytes, written.sha256, written.rows)
 
