@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import real_articles
+from benchmarks.gold import gold_rows, half_of
 from benchmarks.measure import SHARED, Table, arguments_of, mib, run
 from biomedica_assets.entities.annotators import Entity
 from biomedica_assets.entities.boundaries import parts
@@ -37,7 +38,6 @@ from biomedica_assets.entities.tagger import Tagger
 from biomedica_assets.entities.vocabulary import TYPES, Vocabulary
 from biomedica_assets.entities.words import read
 
-GOLD = Path(__file__).with_name("data") / "corpus_entities.jsonl"
 CORPORA_FOLDER = SHARED / "data" / "ner"
 CAPTIONS_24M, PIECE = 24_000_000, 256
 WAYS = ("vocabulary", "tagger", "both")
@@ -191,7 +191,7 @@ class Gold:
 
     @property
     def half(self) -> str:
-        return "dev" if hashlib.sha256(self.article.encode()).hexdigest()[0] < "8" else "test"
+        return half_of(self.article)
 
 
 @cache
@@ -214,8 +214,8 @@ def _sha256(text: str) -> str:
 def marked() -> list[Gold]:
     """Captions marked by hand whose text is still that which was read."""
     texts = caption_texts()
-    rows = [json.loads(line) for line in GOLD.read_text("utf-8").splitlines()]
-    return [Gold(r["article"], texts[r["text_sha256"]], r["entities"]) for r in rows if r["text_sha256"] in texts]
+    rows = [row for row in gold_rows("entities") if row["text_sha256"] in texts]
+    return [Gold(row["article"], texts[row["text_sha256"]], row["entities"]) for row in rows]
 
 
 def judge_captions(gold: Sequence[Gold], annotators_: Mapping[str, OfflineAnnotator]) -> dict[str, dict[str, Counts]]:

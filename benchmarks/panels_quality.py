@@ -13,8 +13,6 @@ line of 1 % of the figure, no count, no letters). Letters of the last two are to
 
 from __future__ import annotations
 
-import hashlib
-import json
 import resource
 import tempfile
 import time
@@ -25,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.gold import gold_rows, half_of
 from benchmarks.measure import SHARED, Table, main, run
 from biomedica_assets.jats.subcaptions import sub_captions
 from biomedica_assets.models.pictures import shrunk
@@ -32,7 +31,6 @@ from biomedica_assets.panels.alignment import Named, named_panels
 from biomedica_assets.panels.finding import SIDE, Panel, find_panels, in_order
 from biomedica_assets.panels.page import Page
 
-GOLD = Path(__file__).with_name("data") / "corpus_panels.jsonl"
 DRAWN, QUICK_DRAWN = 200, 24
 FIGURES = 24_000_000
 """Figures of all of PMC OA, for projections."""
@@ -177,11 +175,6 @@ def held_out_fonts() -> list[str]:
     return [str(folder / f"{name}.ttf") for name in ("STIXGeneral", "STIXGeneralBol", "cmr10", "cmss10", "cmb10")]
 
 
-def half_of(article: str) -> str:
-    """dev or test."""
-    return "dev" if hashlib.sha256(article.encode()).hexdigest()[0] < "8" else "test"
-
-
 def real_files(half: str = "") -> Iterator[File]:
     """The gold list's files with what the product knows of them, through the chunk pass."""
     from benchmarks.corpus import write_base
@@ -194,7 +187,7 @@ def real_files(half: str = "") -> Iterator[File]:
     from biomedica_assets.store.manifests import read_chunk_manifest
     from biomedica_assets.store.shards import read_span
 
-    gold = {(row["figure"], row["sha256"]): row for row in map(json.loads, GOLD.read_text().splitlines())}
+    gold = {(row["figure"], row["sha256"]): row for row in gold_rows("panels")}
     with tempfile.TemporaryDirectory() as folder:
         release, store = Path(folder) / "release", Path(folder) / "store"
         write_base(release, with_images=True)

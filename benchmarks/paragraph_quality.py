@@ -11,8 +11,6 @@ it and they are by hand labels. `keywords` is what a few words would do, `majori
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import resource
 import tempfile
@@ -26,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.corpus import real_articles
+from benchmarks.gold import gold_rows, half_of
 from benchmarks.measure import SHARED, Table, main, mib, run
 from biomedica_assets.quality.classifier import QualityModel, fit_model
 from biomedica_assets.quality.labels import DOMAINS, TYPES, Label, text_sha256
@@ -33,7 +32,6 @@ from biomedica_assets.quality.model_files import shipped_model, write_shipped
 from biomedica_assets.quality.paragraphs import KINDS, Context, Paragraph
 from biomedica_assets.quality.rules import shipped_rules
 
-GOLD = Path(__file__).with_name("data") / "corpus_paragraphs.jsonl"
 PER_ARTICLE, ALL_ARTICLES = 40, 8_000_000
 """Paragraphs of an article, and articles that have the 24 million figures."""
 HEADER = ("labels by", "type", "type F1", "domain", "domain F1", "score MAE", "within 1", "Spearman", "F1 at 4")
@@ -83,15 +81,13 @@ def corpus() -> list[Held]:
 
 @lru_cache(maxsize=1)
 def gold() -> Gold:
-    """The hand labels, dev where the first digit of the article's SHA-256 is below 8."""
-    halves: tuple[dict[str, Label], dict[str, Label]] = ({}, {})
-    hashes = {}
-    for line in GOLD.read_text("utf-8").splitlines():
-        row = json.loads(line)
-        half = halves[hashlib.sha256(row["article"].encode()).hexdigest()[0] >= "8"]
+    """The hand labels."""
+    found = Gold({}, {}, {})
+    for row in gold_rows("paragraphs"):
+        half = found.dev if half_of(row["article"]) == "dev" else found.test
         half[row["paragraph"]] = Label(type=row["type"], domain=row["domain"], score=float(row["score"]))
-        hashes[row["paragraph"]] = row["text_sha256"]
-    return Gold(*halves, hashes)
+        found.hashes[row["paragraph"]] = row["text_sha256"]
+    return found
 
 
 def _articles(labels: Sequence[str] | dict[str, Label]) -> set[str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus_counts import sources
+from benchmarks.gold import gold_rows
 from benchmarks.measure import SHARED, Table
 from biomedica_assets.jats import parse_articles
 
-GOLD = Path(__file__).with_name("data") / "corpus_subcaptions.jsonl"
 LENIENT = 0.8
 Piece = tuple[str, int, int]
 """A panel and the start and end of its text."""
@@ -81,14 +80,8 @@ class Score:
 
 
 def half(article: str) -> str:
-    """The half that an article's captions belong to: ``dev`` or ``test``."""
+    """``dev`` or ``test``, by the bare id: its first digit chose the corpus, so that `gold.half_of` would not halve it."""
     return "dev" if int(hashlib.sha256(article.encode()).hexdigest(), 16) % 2 == 0 else "test"
-
-
-def gold_rows() -> list[dict[str, Any]]:
-    """The captions that were split by reading, one dict per line of the list."""
-    with GOLD.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
 
 
 def parsed(corpus: Path, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -107,7 +100,7 @@ def parsed(corpus: Path, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], 
 
 def compared(corpus: Path) -> Iterator[tuple[dict[str, Any], str, list[Piece], list[Piece]]]:
     """(gold row, text, gold pieces, found pieces) of each caption whose text is still the one that was read."""
-    rows = gold_rows()
+    rows = gold_rows("subcaptions")
     captions = parsed(corpus, {(row["article"], row["figure"]) for row in rows})
     for row in rows:
         caption = captions.get((row["article"], row["figure"]))
