@@ -80,7 +80,7 @@ class Score:
 
 
 def half(article: str) -> str:
-    """``dev`` or ``test``, by the bare id: its first digit chose the corpus, so that `gold.half_of` would not halve it."""
+    """``dev`` or ``test`` by the bare id, whose first digit chose the corpus: `gold.half_of` would not halve it."""
     return "dev" if int(hashlib.sha256(article.encode()).hexdigest(), 16) % 2 == 0 else "test"
 
 
