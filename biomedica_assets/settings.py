@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SAMPLE_CHUNK_SIZE = 10
 DEFAULT_CHUNK_SIZE = 5000
+MAX_PIXELS = 50_000_000
+"""Larger images are not decoded by default, wherever that is."""
 
 
 def project_root() -> Path:
@@ -91,7 +93,7 @@ class Settings(BaseSettings):
     concurrency: int = Field(32, ge=1, description="articles fetched at the same time within one run")
     window_bytes: int = Field(128 << 20, ge=1, description="bytes fetched ahead of the article being written")
     max_object_bytes: int = Field(256 << 20, ge=1, description="larger objects are not fetched, but listed")
-    max_pixels: int = Field(50_000_000, ge=1, description="larger images are stored, but never decoded")
+    max_pixels: int = Field(MAX_PIXELS, ge=1, description="larger images are stored, but never decoded")
     shard_bytes: int = Field(1_000_000_000, ge=1, description="an archive shard is closed when it passes this size")
 
     historical_ocr: bool = Field(False, description="collect scanned back issues (no structure, no figures)")

@@ -14,8 +14,8 @@ from PIL import Image
 
 from biomedica_assets.images.probe import UNREADABLE, open_image
 from biomedica_assets.schemas import Row
+from biomedica_assets.settings import MAX_PIXELS
 
-MAX_PIXELS = 50_000_000
 _STEM = r"regexp_replace({}, '\.[^.]*$', '')"
 _DATE = "try_strptime(left(a.publication_date || substr('-01-01', length(a.publication_date) - 3), 10), '%Y-%m-%d')"
 

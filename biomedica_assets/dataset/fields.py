@@ -10,17 +10,32 @@ from collections.abc import Iterable, Mapping
 from biomedica_assets.dataset.predicates import SOURCES
 
 AUTHORS = "list_transform(a.authors, lambda p: p.name)"
-ATTRIBUTION = f"""
+
+
+def attribution(licence: str, rights: str, place: str = "NULL") -> str:
+    """SQL of the line that cites articles ``a`` or what is in them.
+
+    Args:
+        licence: alias of the table whose licence columns hold.
+        rights: further statements, by commas.
+        place: within the article.
+    """
+    return f"""
     concat_ws(' ',
         CASE WHEN len({AUTHORS}) > 3 THEN array_to_string({AUTHORS}[1:3], ', ') || ' et al.'
              WHEN len({AUTHORS}) > 0 THEN array_to_string({AUTHORS}, ', ') || '.' END,
         rtrim(a.title, '.') || '.', a.journal || coalesce(' (' || a.publication_year || ')', '') || '.',
-        'https://doi.org/' || a.doi, 'https://pmc.ncbi.nlm.nih.gov/articles/PMC' || a.pmcid || '/',
-        rtrim(f.label, '.') || '.',
-        coalesce('Licence: ' || nullif(concat_ws(' ', i.licence_code, i.licence_version, i.licence_url), '') || '.',
+        'https://doi.org/' || a.doi, 'https://pmc.ncbi.nlm.nih.gov/articles/PMC' || a.pmcid || '/', {place},
+        coalesce('Licence: ' || nullif(concat_ws(' ', {licence}.licence_code, {licence}.licence_version,
+                                                 {licence}.licence_url), '') || '.',
                  'No licence that allows reuse is known.'),
-        coalesce(f.copyright, a.copyright), f.attribution, i.third_party_notice)
+        {rights})
 """
+
+
+ATTRIBUTION = attribution(
+    "i", "coalesce(f.copyright, a.copyright), f.attribution, i.third_party_notice", "rtrim(f.label, '.') || '.'"
+)
 _MENTIONS = """LEFT JOIN (
     SELECT t.chunk, t.figure_id,
            list(struct_pack("text" := t."text", panels := t.panels, expanded := t.expanded, kind := t.kind,

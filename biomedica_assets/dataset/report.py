@@ -19,6 +19,7 @@ from PIL import Image
 from biomedica_assets.dataset import plots
 from biomedica_assets.dataset.statistics import TOP, Statistics
 from biomedica_assets.images.probe import UNREADABLE, ImageError, open_image
+from biomedica_assets.settings import MAX_PIXELS
 from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import read_image
 
@@ -166,7 +167,7 @@ def _picture(row: Mapping[str, Any], jpeg: bytes) -> Picture:
 
 def _thumbnail(data: bytes) -> bytes | None:
     try:
-        image, _ = open_image(data, max_pixels=50_000_000)
+        image, _ = open_image(data, max_pixels=MAX_PIXELS)
         small: Image.Image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         small.thumbnail((_SIDE, _SIDE))
     except (ImageError, *UNREADABLE):

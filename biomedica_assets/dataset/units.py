@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from biomedica_assets import schemas
-from biomedica_assets.dataset.fields import ALWAYS, AUTHORS, DEFAULT_FIELDS, FIELDS, Field
+from biomedica_assets.dataset.fields import ALWAYS, DEFAULT_FIELDS, FIELDS, Field, attribution
 from biomedica_assets.dataset.predicates import COLUMNS, SOURCES
 
 UnitName = Literal["image", "panel", "paragraph"]
@@ -24,6 +24,7 @@ class Unit:
     ``source`` is the FROM item ``s``, ``columns`` what recipes may name (table, SQL), ``fields`` what exports may say
     (tables, SQL), ``always`` those never left out. ``text`` is the SQL of a sample's text over ``s`` and the captions
     ``c``; ``needs`` the table without which there are none; ``same`` what else two samples share that are one picture.
+    ``pictured``: samples have a picture; ``cut``: which is a part of an image.
     """
 
     source: str
@@ -34,6 +35,8 @@ class Unit:
     text: str
     needs: str | None = None
     same: tuple[str, ...] = ()
+    pictured: bool = True
+    cut: bool = False
 
     def from_clause(self, columns: Iterable[str]) -> str:
         """FROM clause that joins what these columns need, and nothing else."""
@@ -88,15 +91,6 @@ _PARAGRAPHS = f"""(
            r.domain_probability::DOUBLE AS paragraph_domain_probability, r.score::DOUBLE AS paragraph_score
     FROM paragraphs_rated r JOIN articles a ON a.chunk = r.chunk AND a.article_id = r.article_id
 ) s"""
-_ARTICLE_ATTRIBUTION = f"""
-    concat_ws(' ',
-        CASE WHEN len({AUTHORS}) > 3 THEN array_to_string({AUTHORS}[1:3], ', ') || ' et al.'
-             WHEN len({AUTHORS}) > 0 THEN array_to_string({AUTHORS}, ', ') || '.' END,
-        rtrim(a.title, '.') || '.', a.journal || coalesce(' (' || a.publication_year || ')', '') || '.',
-        'https://doi.org/' || a.doi, 'https://pmc.ncbi.nlm.nih.gov/articles/PMC' || a.pmcid || '/',
-        coalesce('Licence: ' || nullif(concat_ws(' ', a.licence_code, a.licence_version, a.licence_url), '') || '.',
-                 'No licence that allows reuse is known.'), a.copyright)
-"""
 _of_articles = {name: field for name, field in FIELDS.items() if field[0] and set(field[0]) <= {"articles", "metadata"}}
 
 UNITS: dict[UnitName, Unit] = {
@@ -120,6 +114,7 @@ UNITS: dict[UnitName, Unit] = {
         text="s.panel_text",
         needs="panels",
         same=("panel_ordinal",),
+        cut=True,
     ),
     "paragraph": Unit(
         source=_PARAGRAPHS,
@@ -132,7 +127,7 @@ UNITS: dict[UnitName, Unit] = {
             **{name: FIELDS[name] for name in ("article_id", "pmcid", "licence_group", "licence_code", "sha256")},
             **_of_articles,
             **{name: ((), f's."{name}"') for name in _PARAGRAPH_COLUMNS},
-            "attribution": (("articles",), _ARTICLE_ATTRIBUTION),
+            "attribution": (("articles",), attribution("a", "a.copyright")),
         },
         always=("paragraph_id", "sha256", "licence_code", "licence_group", "attribution"),
         default_fields=(
@@ -142,5 +137,6 @@ UNITS: dict[UnitName, Unit] = {
         ),
         text="s.paragraph",
         needs="paragraph_quality",
+        pictured=False,
     ),
 }

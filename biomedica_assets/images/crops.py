@@ -12,9 +12,8 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from biomedica_assets.images.probe import UNREADABLE, DamagedImage, ImageFacts, open_image
+from biomedica_assets.settings import MAX_PIXELS
 
-MAX_PIXELS = 50_000_000
-"""Larger images are not decoded: the same limit as that of the chunk pass by default."""
 QUALITY = 92
 """Of crops from JPEGs: they are encoded a second time, since a JPEG can be cut without only at its blocks."""
 

@@ -8,6 +8,7 @@ from io import BytesIO
 from PIL import Image, ImageDraw, ImageFont
 
 from biomedica_assets.images.probe import UNREADABLE, ImageError, open_image
+from biomedica_assets.settings import MAX_PIXELS
 
 _LINE = 12
 """Height in pixels of the caption line: Pillow's built-in bitmap font."""
@@ -20,7 +21,7 @@ def contact_sheet(
     side: int = 96,
     columns: int = 6,
     max_bytes: int = 14_000,
-    max_pixels: int = 50_000_000,
+    max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """JPEG of thumbnails on a white grid, each with the beginning of its caption below it.
 

@@ -28,6 +28,7 @@ from biomedica_assets.labels.concepts import concepts_of
 from biomedica_assets.labels.fitting import current_rows
 from biomedica_assets.labels.space import SpaceRecord
 from biomedica_assets.schemas import Row
+from biomedica_assets.settings import MAX_PIXELS
 from biomedica_assets.store.catalogue import connect, open_catalogue
 from biomedica_assets.store.derived import DerivedManifest
 from biomedica_assets.store.files import Files
@@ -161,7 +162,7 @@ def draw_sheets(
     per_role: int = 6,
     side: int = 96,
     max_bytes: int = 14_000,
-    max_pixels: int = 50_000_000,
+    max_pixels: int = MAX_PIXELS,
 ) -> list[bytes]:
     """A JPEG per concept: each role begins a row, below its first picture the role, below the others their distances.
 

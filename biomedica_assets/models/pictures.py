@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image
 
 from biomedica_assets.images.probe import UNREADABLE, DamagedImage, open_image
+from biomedica_assets.settings import MAX_PIXELS
 
-MAX_PIXELS = 50_000_000
-"""Larger images are not decoded: the same limit as that of the chunk pass by default."""
 WHITE = (255, 255, 255)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from biomedica_assets.images.crops import MAX_PIXELS
 from biomedica_assets.images.sheet import contact_sheet, thumbnail
 from biomedica_assets.panels.finding import Panel
+from biomedica_assets.settings import MAX_PIXELS
 
 COLOURS = ("#d81b60", "#1e88e5", "#e08e00", "#00897b", "#8e24aa", "#43a047")
 LEAST_SIDE = 64
