@@ -95,7 +95,7 @@ def write(name: str, kind: str, url: str, part: tuple[int, int], jpeg_quality: i
 
     from biomedica_assets.dataset.export_manifest import Options, export_folder, export_id
     from biomedica_assets.dataset.export_upkeep import rebuild_all
-    from biomedica_assets.dataset.exports import committed_shards
+    from biomedica_assets.dataset.exports import committed_shards, unfit
     from biomedica_assets.dataset.exports import export as write_export
 
     if kind == "parquet" and jpeg_quality is not None:
@@ -103,11 +103,8 @@ def write(name: str, kind: str, url: str, part: tuple[int, int], jpeg_quality: i
     with _explained():
         files, target = open_store(), _target(url)
         picked = _picked(files, name)
-        unit = picked.recipe.get("unit", "image")
-        if kind == "biomedica" and unit != "image":
-            raise click.UsageError(
-                f"BIOMEDICA's format has whole images; {name} is made of {unit}s: webdataset or parquet"
-            )
+        if fault := unfit(picked, kind):
+            raise click.UsageError(fault)
         _report(rebuild_all(files, target, name))
         options = Options(kind, _settings().export_shard_bytes, jpeg_quality)  # type: ignore[arg-type]
         folder = export_folder(name, options, export_id(picked, options))
@@ -115,6 +112,7 @@ def write(name: str, kind: str, url: str, part: tuple[int, int], jpeg_quality: i
         done = sum(shard.samples for shard in committed_shards(target, folder).values())
         samples = picked.counts.get("copies", picked.samples)
         total = samples if parts == 1 else None  # who writes how many is known shard by shard
+        unit = picked.recipe.get("unit", "image")
         with tqdm(total=total, initial=done if total else 0, unit=unit, desc=name) as bar:
             record = write_export(
                 files, picked, options, target=target, part=(number - 1, parts), scratch=_scratch(), progress=bar.update

@@ -39,7 +39,6 @@ from biomedica_assets.dataset.fields import records_query
 from biomedica_assets.dataset.queries import bounded_catalogue, from_parquet
 from biomedica_assets.dataset.reading import Span, read_images
 from biomedica_assets.dataset.subsets import Subset, add_metadata_view, current_rows
-from biomedica_assets.dataset.units import UNITS
 from biomedica_assets.images.crops import crop, crop_media_type
 from biomedica_assets.images.probe import ImageError
 from biomedica_assets.schemas import Row
@@ -48,6 +47,14 @@ from biomedica_assets.store.files import Files
 from biomedica_assets.store.shards import SpanError
 
 _RECORD_GROUP = 2_000  # rows; a shard's records are read by row group
+
+
+def unfit(subset: Subset, kind: str) -> str | None:
+    """Why a subset cannot be written in a format, for people; null when it can."""
+    if kind == "biomedica" and (subset.unit.cut or not subset.unit.pictured):
+        parts = f"{subset.recipe['unit']}s"
+        return f"BIOMEDICA's format has whole images; {subset.name} is made of {parts}: webdataset or parquet"
+    return None
 
 
 def export(
@@ -82,8 +89,8 @@ def export(
     target, options = target or files, options or Options()
     if options.format == "parquet" and options.jpeg_quality is not None:
         raise ValueError("parquet exports hold the original files; jpeg_quality is for tars")
-    if options.format == "biomedica" and subset.unit is not UNITS["image"]:
-        raise ValueError(f"BIOMEDICA's format has whole images; {subset.name} is made of parts: webdataset or parquet")
+    if fault := unfit(subset, options.format):
+        raise ValueError(fault)
     identity = export_id(subset, options)
     folder = export_folder(subset.name, options, identity)
     with bounded_catalogue(files, scratch) as (connection, local):
@@ -192,8 +199,7 @@ class _Writer:
     def write(self, connection: duckdb.DuckDBPyConnection, subset: Subset, batch: list[int]) -> None:
         """Write and commit these shards."""
         records, withheld = self._records(connection, subset, batch)
-        self._pictures = subset.unit is not UNITS["paragraph"]
-        self._panels = subset.unit is UNITS["panel"]
+        self._pictures, self._panels = subset.unit.pictured, subset.unit.cut
         spans = self._images(records) if self._pictures else {}
 
         def one(number: int) -> None:
@@ -228,7 +234,7 @@ class _Writer:
             query = biomedica_query(_STEERING, "wanted")
         else:
             unit = subset.unit
-            steering = _STEERING + (_BOX if unit is UNITS["panel"] else "")
+            steering = _STEERING + (_BOX if unit.cut else "")
             query = records_query(subset.recipe["fields"], steering, unit.fields, unit.always)
         path = self._local / "records.parquet"
         connection.execute(f"""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from biomedica_assets.dataset.queries import bounded_catalogue, load
 from biomedica_assets.dataset.subsets import Subset, current_rows
-from biomedica_assets.dataset.units import UNITS
 from biomedica_assets.images import contact_sheet
 from biomedica_assets.images.crops import crop
 from biomedica_assets.images.probe import ImageError
@@ -37,7 +36,7 @@ def subset_preview(files: Files, subset: Subset) -> SubsetPreview:
         SpanError: the archive holds other bytes than the tables say.
     """
     unit = subset.unit
-    readable = f"bytes < {LARGEST} AND shard IS NOT NULL" if unit is not UNITS["paragraph"] else "true"
+    readable = f"bytes < {LARGEST} AND shard IS NOT NULL" if unit.pictured else "true"
     with bounded_catalogue(files) as (connection, _):
         chosen = connection.sql(f"""
             SELECT * FROM {current_rows(files, subset)} WHERE {readable}
@@ -51,7 +50,7 @@ def subset_preview(files: Files, subset: Subset) -> SubsetPreview:
             ORDER BY md5(s.sample_id), s.sample_id
         """).fetchall()
     rows = [row[:3] for row in said]
-    if unit is UNITS["paragraph"] or not rows:
+    if not unit.pictured or not rows:
         return SubsetPreview(None, rows)
     pictures = [_picture(files, row) for row in chosen.to_pylist()]
     return SubsetPreview(contact_sheet(pictures, [row[3] or "" for row in said]), rows)

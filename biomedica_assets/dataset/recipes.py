@@ -96,7 +96,7 @@ class Recipe(_Strict):
         unknown = [name for name in self.fields if name not in fields]
         if unknown:
             raise ValueError(f"fields: unknown {unknown}; known: {', '.join(fields)}")
-        if self.unit == "paragraph" and self.dedup == "near":
+        if not self.kind.pictured and self.dedup == "near":
             raise ValueError("dedup: near compares pictures; paragraphs are compared by their text: exact")
         if len(set(self.licence_groups)) < len(self.licence_groups) or len(set(self.fields)) < len(self.fields):
             raise ValueError("licence_groups and fields name each thing once")

@@ -195,7 +195,7 @@ def add_metadata_view(connection: duckdb.DuckDBPyConnection) -> None:
 def _steps(connection: duckdb.DuckDBPyConnection, recipe: Recipe, lists: list[_HashList]) -> Iterator[dict[str, Any]]:
     """Fill the table ``picked``; yields each step with the samples before and after it."""
     unit = recipe.kind
-    by_looks = recipe.unit != "paragraph"
+    by_looks = unit.pictured
     count = count_rows(connection, unit.source)
     # Columns that only a later step reads travel along with the ids.
     columns = (set(schemas.SUBSET.names) - {"copies", *({"image_id"} if not by_looks else ())}) | {
